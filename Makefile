@@ -1,0 +1,82 @@
+# One word a chore, the same here and in CI. A fresh machine needs make and Python 3.11 or newer.
+
+# Another Python beside the first: make test-fast VENV=.venv-3.12 PYTHON=/path/to/python3.12
+VENV ?= .venv
+PYTHON ?=
+# Test processes at a time; each has services of its own.
+JOBS ?= 2
+# Further words for pytest, such as ARGS="-k cooldown".
+ARGS ?=
+
+export PYTHON
+py := $(VENV)/bin/python
+catalogues := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/django.po))
+# The locks are complete: there is nothing to resolve.
+install := $(py) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
+lock := $(py) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+
+# A virtual environment whose Python has been upgraded away is made anew.
+ifneq ($(wildcard $(VENV)/pyvenv.cfg),)
+ifneq ($(shell $(py) -c 'print("runs")' 2>/dev/null),runs)
+$(shell rm -rf $(VENV))
+endif
+endif
+
+.PHONY: help run install test test-fast check format lock upgrade clean chromium
+.NOTPARALLEL:
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+run: install ## Start Latchkey at http://127.0.0.1:8000/ (or where HOST and PORT say) until Ctrl-C
+	@$(py) -m project.run --development
+
+install: $(VENV)/runtime.stamp $(catalogues) ## Prepare what `make run` needs, and start nothing
+
+test: chromium $(VENV)/dev.stamp $(catalogues) ## Run every test, in a browser as well
+	@$(py) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+test-fast: $(VENV)/dev.stamp $(catalogues) ## Run the tests that need no browser
+	@$(py) -m pytest -n $(JOBS) --dist loadfile -m "not browser" $(ARGS)
+
+check: $(VENV)/dev.stamp $(catalogues) ## Check style, types, imports, templates, migrations, production settings
+	@bin/check $(VENV)
+
+format: $(VENV)/dev.stamp ## Put code and templates into shape
+	@$(py) -m ruff check --quiet --fix-only
+	@$(py) -m ruff format --quiet
+	@find templates -name '*.html' -exec $(VENV)/bin/djade --target-version 5.2 {} + || true
+
+lock: $(VENV)/dev.stamp ## Write the locks after a change in pyproject.toml; versions that still fit stay
+	@$(lock) -o requirements.lock
+	@$(lock) -o requirements-dev.lock --extra dev -c requirements.lock
+
+upgrade: $(VENV)/dev.stamp ## Write the locks with the newest versions that pyproject.toml allows
+	@$(lock) -o requirements.lock --upgrade
+	@$(lock) -o requirements-dev.lock --upgrade --extra dev -c requirements.lock
+
+clean: ## Remove what can be made again; var/ with its data stays
+	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(catalogues)
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+chromium:
+	@bin/need-chromium
+
+$(VENV)/made.stamp:
+	@bin/make-venv $(VENV)
+	@touch $@
+
+$(VENV)/runtime.stamp: requirements.lock | $(VENV)/made.stamp
+	@echo "Installing what Latchkey needs into $(VENV)"
+	@$(install) -r requirements.lock
+	@touch $@
+
+# This lock holds the other one.
+$(VENV)/dev.stamp: requirements-dev.lock | $(VENV)/made.stamp
+	@echo "Installing what its tests and checks need into $(VENV)"
+	@$(install) -r requirements-dev.lock
+	@touch $(VENV)/runtime.stamp $@
+
+%.mo: %.po | $(VENV)/runtime.stamp
+	@$(py) -m babel.messages.frontend -q compile -D django -i $< -o $@

@@ -1,0 +1,41 @@
+"""The application that daphne serves: HTTP in Django's ordinary synchronous stack, WebSockets in Channels beside it."""
+
+from __future__ import annotations
+
+import gc
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+
+from a2wsgi import WSGIMiddleware
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+
+# Django is set up here; what follows needs its models.
+django_application = get_wsgi_application()
+
+from channels.routing import ProtocolTypeRouter
+from channels.security.websocket import OriginValidator
+
+from accounts.routing import websocket
+from project import valkey
+from project.front import Front
+
+if settings.EMBEDDED_VALKEY:
+    valkey.ensure(settings.VAR_DIR)
+    if valkey.url(settings.VAR_DIR) != settings.REDIS_URL:
+        raise SystemExit("The embedded Valkey had to move to another port. Please start again.")
+
+# Threads for requests. More would only wait for the two or so that hash a password.
+WORKERS = 16
+
+application = ProtocolTypeRouter(
+    {
+        "http": Front(WSGIMiddleware(django_application, workers=WORKERS)),
+        "websocket": OriginValidator(websocket, settings.SOCKET_ORIGINS),
+    }
+)
+
+# What is here now stays. The collector need not look at it again: a lone visitor's slowest answers get four times faster.
+gc.collect()
+gc.freeze()

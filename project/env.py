@@ -1,0 +1,60 @@
+"""Environment variables, read once, each with a clear word when its value is wrong."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class BadSetting(ImproperlyConfigured):
+    """A variable has a value we cannot work with; the one-line message says what to write instead."""
+
+
+def refuse(name: str, said: str, write: str) -> NoReturn:
+    """Stop the start. `said` is what is wrong, `write` what to write instead; neither may hold a secret."""
+    raise BadSetting(f"{name} {said}. {write}")
+
+
+def text(name: str, default: str = "") -> str:
+    """Return a variable's text, stripped; empty counts as not set."""
+    return os.environ.get(name, "").strip() or default
+
+
+def flag(name: str, *, default: bool = False) -> bool:
+    """Return a yes or no."""
+    said = text(name).lower()
+    if not said:
+        return default
+    if said in {"1", "true", "yes", "on"}:
+        return True
+    if said in {"0", "false", "no", "off"}:
+        return False
+    refuse(name, f"is {said!r}, which is neither yes nor no", f"Write {name}=1 or {name}=0.")
+
+
+def number(name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
+    """Return a whole number between `least` and `most`, both included."""
+    said = text(name)
+    bounds = f"at least {least}" if most is None else f"from {least} to {most}"
+    try:
+        value = int(said) if said else default
+    except ValueError:
+        refuse(name, f"is {said!r}, which is not a whole number", f"Write a number {bounds}, such as {name}={default}.")
+    if value < least or (most is not None and value > most):
+        refuse(name, f"is {value}", f"Write a number {bounds}, such as {name}={default}.")
+    return value
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Return a list that was written with commas."""
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def choice(name: str, default: str, known: list[str]) -> str:
+    """Return one of the known words."""
+    said = text(name, default)
+    if said not in known:
+        refuse(name, f"is {said!r}", f"Write one of: {', '.join(known)}.")
+    return said

@@ -1,0 +1,30 @@
+"""Pushes from views and workers to open pages: a group's name and a fact, no content.
+
+A push is a hint: it may be lost, and it never fails the one who sends it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from project import redis
+
+logger = logging.getLogger(__name__)
+
+
+def push(group: str, event: str) -> None:
+    """Tell every socket of a group what has happened, such as `delivery.changed`. Never raises.
+
+    The channel layer's own `group_send` needs an event loop and, from a worker's thread, opens a
+    new connection for each call. The pub/sub layer's message is one PUBLISH, so that is what we send.
+    A test holds that this is what the layer listens for.
+    """
+    layer = get_channel_layer()
+    channel = f"{settings.LAYER_PREFIX}__group__{group}"
+    try:
+        redis.client().publish(channel, layer.serialize({"type": event}))
+    except redis.Unavailable as error:
+        logger.warning("push of %s was not sent: %s", event, type(error).__name__)

@@ -1,0 +1,25 @@
+"""The one Redis client of this process, for scripts and pushes. Its time-outs are short: a visitor waits for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import redis
+from django_redis import get_redis_connection
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+# What redis-py raises when the server is away, hung, full or read-only.
+Unavailable = redis.RedisError
+# The connection broke: whether the command was done is not known. A time-out is no such case: the server may be hung.
+Lost = redis.ConnectionError
+
+
+def client() -> Redis:
+    """Return the client of django-redis's pool. It never repeats a command by itself.
+
+    A repeated `SET NX` whose first reply was lost says no to the one who holds the key.
+    """
+    connection: Redis = get_redis_connection("default")
+    return connection

@@ -1,0 +1,338 @@
+"""Every knob of Latchkey: an environment variable, read once, checked at start. `.env.example` explains each."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+from csp.constants import NONCE, NONE, SELF
+from django.utils.translation import gettext_lazy as _
+from dotenv import load_dotenv
+from huey import RedisHuey
+from huey.serializer import SignedSerializer
+from redis import ConnectionPool
+
+from project import env, valkey
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# A real environment wins over the file. ENV_FILE= (empty) reads none, as the tests do.
+if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
+    load_dotenv(env_file)
+
+DEBUG = env.flag("DEBUG")
+VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.number("PORT", 8000, least=1, most=65535)
+
+
+def _secret_key() -> str:
+    """Return SECRET_KEY, or under DEBUG one that is made once and kept in VAR_DIR."""
+    if key := env.text("SECRET_KEY"):
+        if len(key) < 32 or len(set(key)) < 10:
+            env.refuse("SECRET_KEY", "is too short or too plain", "Write 50 random characters.")
+        return key
+    if not DEBUG:
+        env.refuse("SECRET_KEY", "is not set", "Write 50 random characters; DEBUG=1 makes a key of its own.")
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
+    path = VAR_DIR / "secret_key"
+    # Written whole beside it and linked: of two first starts at once, one key wins and both read it.
+    fresh = VAR_DIR / f"secret_key.{os.getpid()}"
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(50))
+        try:
+            path.hardlink_to(fresh)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+        return path.read_text()
+
+
+SECRET_KEY = _secret_key()
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
+
+
+def _public_origin() -> str:
+    """Return the address visitors see, as a browser writes it in `Origin`."""
+    origin = env.text("PUBLIC_ORIGIN").rstrip("/").lower()
+    if not origin:
+        if not DEBUG:
+            env.refuse("PUBLIC_ORIGIN", "is not set", "Write what visitors see: PUBLIC_ORIGIN=https://login.example.org.")
+        return f"http://127.0.0.1:{PORT}"
+    parts = urlsplit(origin)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or "*" in origin:
+        env.refuse("PUBLIC_ORIGIN", f"is {origin!r}", "Write scheme and host only: PUBLIC_ORIGIN=https://login.example.org.")
+    return origin
+
+
+PUBLIC_ORIGIN = _public_origin()
+PUBLIC_HOST = urlsplit(PUBLIC_ORIGIN).hostname or ""
+LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or [PUBLIC_HOST, *(LOOPBACK if DEBUG else [])]
+if "*" in ALLOWED_HOSTS:
+    env.refuse("ALLOWED_HOSTS", "holds '*'", "Write the host names that visitors use, with commas.")
+# The socket takes a page of ours and no other. Without PUBLIC_ORIGIN this is somebody's own machine: any port of it.
+SOCKET_ORIGINS = [PUBLIC_ORIGIN] if env.text("PUBLIC_ORIGIN") else LOOPBACK
+CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
+
+# How many proxies of ours stand in front. Each appends one address to X-Forwarded-For; only those are believed.
+TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 0, most=10)
+SECURE = PUBLIC_ORIGIN.startswith("https://")
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = SECURE
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 365 * 86400 if SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
+SECURE_HSTS_PRELOAD = SECURE
+
+# --- The parts ---
+
+# Without REDIS_URL, a Valkey of our own under VAR_DIR. Its address is only read here; who serves starts it.
+EMBEDDED_VALKEY = not env.text("REDIS_URL")
+REDIS_URL = valkey.url(VAR_DIR) if EMBEDDED_VALKEY else env.text("REDIS_URL")
+if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    env.refuse("REDIS_URL", "is not an address of Redis", "Write REDIS_URL=redis://:password@host:6379/0.")
+
+DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'latchkey.sqlite3'}")
+try:
+    DATABASES = {"default": dict(dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True))}
+except (ValueError, KeyError):
+    env.refuse("DATABASE_URL", "cannot be read", "Write DATABASE_URL=postgres://user:password@host:5432/name.")
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
+    # WAL: readers never wait for the writer. FULL: an accepted request survives a power cut.
+    # IMMEDIATE: a writer waits for its turn at the start; an upgrade in mid-transaction would fail at once.
+    DATABASES["default"]["OPTIONS"] = {
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 5,
+    }
+else:
+    DATABASES["default"].setdefault("OPTIONS", {}).update({"connect_timeout": 2, "options": "-c statement_timeout=5000"})
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            # A visitor waits for these. No repeats: see project/redis.py.
+            "SOCKET_CONNECT_TIMEOUT": 0.5,
+            "SOCKET_TIMEOUT": 1,
+            "CONNECTION_POOL_KWARGS": {"max_connections": 200, "retry": None},
+        },
+    }
+}
+
+# The pub/sub layer: the core layer drops messages when full and, with redis-py 8, each socket after five idle seconds.
+LAYER_PREFIX = "latchkey"
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 2}], "prefix": LAYER_PREFIX},
+    }
+}
+
+# The queue. An instance and not a dict: with a dict, `immediate` follows DEBUG and nothing is asynchronous.
+HUEY = RedisHuey(
+    env.text("QUEUE_NAME", "latchkey"),
+    immediate=False,
+    results=False,
+    # Pickle as it is would let whoever can write to Redis run code in the worker.
+    serializer=SignedSerializer(secret=SECRET_KEY, salt="latchkey.queue"),
+    # The worker's blocking read takes one second, so this time-out must be longer.
+    connection_pool=ConnectionPool.from_url(
+        REDIS_URL, socket_timeout=5, socket_connect_timeout=1, max_connections=200, retry=None
+    ),
+)
+
+# --- SMS ---
+
+GATEWAYS = {
+    "phone": "tasks.gateways.phone.Phone",
+    "yuntongxun": "tasks.gateways.yuntongxun.Yuntongxun",
+}
+SMS_GATEWAYS = env.words("SMS_GATEWAYS", "phone")
+for _name in SMS_GATEWAYS:
+    if _name not in GATEWAYS:
+        env.refuse("SMS_GATEWAYS", f"names {_name!r}, which is not known", f"Write one of: {', '.join(GATEWAYS)}.")
+if "phone" in SMS_GATEWAYS and not DEBUG:
+    env.refuse(
+        "SMS_GATEWAYS", "is 'phone', which shows every code to everybody", "Write a real gateway, or DEBUG=1 to try it out."
+    )
+
+DEV_PHONE = "phone" in SMS_GATEWAYS
+
+YUNTONGXUN_ACCOUNT_SID = env.text("YUNTONGXUN_ACCOUNT_SID")
+YUNTONGXUN_AUTH_TOKEN = env.text("YUNTONGXUN_AUTH_TOKEN")
+YUNTONGXUN_APP_ID = env.text("YUNTONGXUN_APP_ID")
+YUNTONGXUN_TEMPLATE_ID = env.text("YUNTONGXUN_TEMPLATE_ID", "1")
+YUNTONGXUN_BASE_URL = env.text("YUNTONGXUN_BASE_URL", "https://app.cloopen.com:8883")
+if "yuntongxun" in SMS_GATEWAYS:
+    for _name in ("YUNTONGXUN_ACCOUNT_SID", "YUNTONGXUN_AUTH_TOKEN", "YUNTONGXUN_APP_ID"):
+        if not env.text(_name):
+            env.refuse(_name, "is not set", "Write the value from the provider's console, or leave yuntongxun out.")
+
+SMS_REGIONS = [region.upper() for region in env.words("SMS_REGIONS", "CN")]
+for _name in SMS_REGIONS:
+    if len(_name) != 2 or not _name.isascii() or not _name.isalpha():
+        env.refuse("SMS_REGIONS", f"holds {_name!r}", "Write two-letter regions with commas, such as SMS_REGIONS=CN,HK.")
+# Seconds between two codes for a number.
+SMS_COOLDOWN = env.number("SMS_COOLDOWN", 60, most=3600)
+# Seconds a code lives. NIST SP 800-63B-4, 3.1.3.2: at most ten minutes.
+SMS_CODE_TTL = env.number("SMS_CODE_TTL", 300, least=5, most=600)
+# Guesses at one code.
+SMS_MAX_TRIES = env.number("SMS_MAX_TRIES", 5, least=1, most=10)
+# Carriers' own caps for a number are 5 an hour and 10 a day: ours are not laxer.
+SMS_PER_HOUR = env.number("SMS_PER_HOUR", 5)
+SMS_PER_DAY = env.number("SMS_PER_DAY", 10)
+SMS_PER_IP_HOUR = env.number("SMS_PER_IP_HOUR", 10)
+SMS_BUDGET_HOUR = env.number("SMS_BUDGET_HOUR", 200)
+# When nobody knows whether an SMS left: ask the visitor, or send the same code again and flag it.
+SMS_AMBIGUOUS = env.choice("SMS_AMBIGUOUS", "ask", ["ask", "resend"])
+# False: a verified number without an account is refused.
+SIGN_UP = env.flag("SIGN_UP", default=True)
+
+# --- Django ---
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "template_partials",
+    "huey.contrib.djhuey",
+    "accounts",
+    "home",
+    "tasks",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "accounts.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = None
+ASGI_APPLICATION = "asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "accounts.context.page",
+            ],
+        },
+    }
+]
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.PasswordBackend", "accounts.backends.CodeBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+
+# In the database: a cached session can come back from the dead after a logout.
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_SAVE_EVERY_REQUEST = False
+# Seconds a remembered login lives; the others end with the browser.
+REMEMBERED_AGE = 2 * 86400
+SESSION_COOKIE_AGE = REMEMBERED_AGE
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
+# Over TLS the browser itself refuses these names from a sibling host; plain http cannot have them.
+SESSION_COOKIE_NAME = "__Host-sessionid" if SECURE else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE else "csrftoken"
+CSRF_FAILURE_VIEW = "accounts.views.csrf_failure"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+# Our largest form is a few hundred bytes, a batch of delivery reports a few thousand.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "manifest-src": [SELF],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = SECURE
+LANGUAGE_COOKIE_AGE = 365 * 86400
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = VAR_DIR / "static"
+# Served from where they are installed, so that a server starts without a step before it.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_MAX_AGE = 0 if DEBUG else 3600
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        "accounts": {"level": "INFO"},
+        "tasks": {"level": "INFO"},
+        # Django's own handlers would write each line a second time.
+        "django": {"handlers": [], "level": "WARNING", "propagate": True},
+        # A refused form is no news; what was refused and why stands in our own loggers.
+        "django.request": {"level": "ERROR"},
+        # The worker gives this one a handler of its own.
+        "huey": {"propagate": False},
+    },
+}
