@@ -1,0 +1,16 @@
+"""The app of what happens after the response."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class TasksConfig(AppConfig):
+    """Registers our tasks with Huey in every process, the web's and the worker's."""
+
+    name = "tasks"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Import the tasks: `run_huey` only looks for modules called tasks, and an unknown task is dropped."""
+        from tasks import debug, sms, sweeper  # noqa: F401, PLC0415

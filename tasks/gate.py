@@ -1,0 +1,28 @@
+"""The gate of a number: shut for the cooldown by whoever was accepted, opened early only by the same one."""
+
+from __future__ import annotations
+
+import logging
+
+from project import keys, redis
+
+logger = logging.getLogger(__name__)
+
+# The gate may have been shut anew by somebody else meanwhile. Compare and delete in one step, or it is theirs we open.
+OPEN = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+def key(mobile: str) -> str:
+    """Return the gate's key. The number is in it as a keyed hash only, whatever it is asked for."""
+    return f"gate:{keys.hashed('mobile', mobile)}"
+
+
+def give_back(mobile: str, delivery_id: str) -> None:
+    """Let the number ask again at once, if this delivery is what shut its gate. Never raises: the gate opens by itself."""
+    try:
+        redis.client().eval(OPEN, 1, key(mobile), delivery_id)
+    except redis.Unavailable as error:
+        logger.warning("cooldown of %s not given back: %s", delivery_id[:8], type(error).__name__)

@@ -1,0 +1,85 @@
+"""The one door to the outside: a gateway takes a message and answers with an outcome, never with an exception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Protocol
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+
+class Outcome(StrEnum):
+    """What is known after a send, in the order of hope."""
+
+    # The provider has it and will try to deliver it.
+    ACCEPTED = "accepted"
+    # The provider certainly does not have it, and asking again later can help.
+    NOT_SENT = "not_sent"
+    # The provider certainly does not have it, and asking again cannot help.
+    REFUSED = "refused"
+    # The request left us and nobody knows what became of it. A repeat may be a second SMS.
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Who can do something about it: what the page says and whether another gateway may help hang on this."""
+
+    NONE = ""
+    # The number itself: wrong, blocked, not served.
+    NUMBER = "number"
+    # The provider or carrier says this number has had enough for now.
+    WAIT = "wait"
+    # Credentials, balance, template, address: the operator must act.
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One SMS as a gateway needs it."""
+
+    # E.164, with the plus.
+    to: str
+    code: str
+    # How long the code still lives, in whole minutes, for templates that say so.
+    minutes: int
+    # The finished text, for gateways that take one.
+    text: str
+    # Our delivery's id: 32 letters and digits, the same for every attempt.
+    # A provider with an idempotency key gets it as that key.
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a gateway says about one send."""
+
+    outcome: Outcome
+    reason: Reason = Reason.NONE
+    # The provider's id of the message: a delivery report names it.
+    provider_id: str = ""
+    # The provider's own word or number for the outcome, for the operator.
+    provider_code: str = ""
+    # One line for the operator. Never a secret, a code or a full number.
+    detail: str = ""
+
+
+class Gateway(Protocol):
+    """What every gateway is."""
+
+    # True when a repeat with the same reference cannot become a second SMS,
+    # so that an unknown outcome may simply be tried again.
+    idempotent: bool
+
+    def send(self, message: Message) -> Answer:
+        """Send one message. Bounded in time (connect 2 s, read 5 s), bounded in size, and it never raises."""
+        ...
+
+
+@cache
+def get(name: str) -> Gateway:
+    """Return the gateway of that name; settings has checked that the name is known."""
+    gateway: Gateway = import_string(settings.GATEWAYS[name])()
+    return gateway

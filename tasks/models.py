@@ -1,0 +1,120 @@
+"""What was promised to be sent, and each time it was tried. The row is the message; the queue only rings the bell."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from tasks import otp
+from tasks.gateways import Outcome, Reason
+
+
+def random_id() -> str:
+    """Return 128 random bits in hex: more than a UUID's 122, and within the 32 letters that Yuntongxun's reqId takes."""
+    return secrets.token_hex(16)
+
+
+class State(models.TextChoices):
+    """Where a delivery stands."""
+
+    QUEUED = "queued", _("queued")
+    SENDING = "sending", _("sending")
+    RETRYING = "retrying", _("retrying")
+    SENT = "sent", _("sent")
+    DELIVERED = "delivered", _("delivered")
+    FAILED = "failed", _("failed")
+    UNKNOWN = "unknown", _("unknown")
+    EXPIRED = "expired", _("expired")
+    SUPERSEDED = "superseded", _("superseded")
+
+
+# Not over, and not in anybody's hands.
+WAITING = (State.QUEUED, State.RETRYING)
+
+
+class Delivery(models.Model):
+    """One accepted request for a code. Its id is the challenge's, the gate's token and the provider's reference."""
+
+    id = models.CharField(primary_key=True, max_length=32, default=random_id, editable=False)
+    mobile = models.CharField(_("mobile number"), max_length=16)
+    purpose = models.CharField(max_length=16)
+    # Keyed hashes: of the browser that asked (it names the group its pages listen to), of the address.
+    browser = models.CharField(max_length=32)
+    address = models.CharField(max_length=32)
+    language = models.CharField(max_length=8)
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED, db_default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    reason = models.CharField(max_length=8, choices=[(r.value, r.value) for r in Reason], blank=True, default="")
+    # True when the handset may have the same code twice, because nobody knew what became of an attempt.
+    possibly_duplicated = models.BooleanField(default=False, db_default=False)
+    # All times are the database's: web and worker may run on machines whose clocks differ.
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    due_at = models.DateTimeField(db_default=Now())
+    # When this number may be asked for again; a definite failure moves it to the present.
+    resend_at = models.DateTimeField()
+    # When its code signed somebody in. What is sent and never used is how SMS pumping shows.
+    used_at = models.DateTimeField(null=True, blank=True)
+    superseded_at = models.DateTimeField(null=True, blank=True)
+    # Who holds the lease may finish; its token is the id of the attempt under way.
+    lease_token = models.CharField(max_length=32, blank=True, default="")
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        indexes = [
+            # The newest of a browser, for its pages.
+            models.Index(fields=["browser", "-created_at"], name="delivery_browser"),
+            # What a newer request supersedes, and the limits of a number.
+            models.Index(fields=["mobile", "-created_at"], name="delivery_mobile"),
+            models.Index(fields=["-created_at"], name="delivery_created"),
+            # The sweeper's: all that is not over, which is little.
+            models.Index(
+                fields=["due_at"],
+                name="delivery_unfinished",
+                condition=models.Q(state__in=["queued", "retrying", "sending"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id[:8]} {self.state}"
+
+    @property
+    def code(self) -> str:
+        """The six digits: derived each time, held nowhere."""
+        return otp.digits(self.id, self.purpose, self.mobile)
+
+    def is_code(self, given: str) -> bool:
+        """Tell in constant time whether these are the digits, under SECRET_KEY or one that it has just replaced."""
+        secrets_ = [None, *settings.SECRET_KEY_FALLBACKS]
+        right = [secrets.compare_digest(given, otp.digits(self.id, self.purpose, self.mobile, s)) for s in secrets_]
+        return any(right)
+
+
+class Attempt(models.Model):
+    """One try to hand a delivery to a provider, written before the provider is called."""
+
+    # The lease's token.
+    id = models.CharField(primary_key=True, max_length=32, default=random_id, editable=False)
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="tries")
+    n = models.PositiveSmallIntegerField()
+    gateway = models.CharField(max_length=32)
+    # Empty while it is under way.
+    outcome = models.CharField(max_length=8, choices=[(o.value, o.value) for o in Outcome], blank=True, default="")
+    provider_id = models.CharField(max_length=64, blank=True, default="")
+    provider_code = models.CharField(max_length=64, blank=True, default="")
+    detail = models.CharField(max_length=200, blank=True, default="")
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        constraints = [models.UniqueConstraint(fields=["delivery", "n"], name="attempt_once")]
+
+    def __str__(self) -> str:
+        return f"{self.delivery_id[:8]} {self.n}: {self.outcome or 'under way'}"

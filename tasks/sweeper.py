@@ -1,0 +1,75 @@
+"""The sweeper: a thread in each worker that mends, once a second, what a kill, a lost doorbell or a restart left behind."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from django.db import close_old_connections
+from huey.contrib.djhuey import HUEY, on_shutdown, on_startup
+
+from project import redis
+from tasks import delivery
+from tasks.sms import send_sms_code
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two rounds.
+INTERVAL = 1.0
+# When a sweeper was last seen, in Redis's own seconds since 1970; readiness reads it.
+SEEN = "sweeper:seen"
+# How many doorbells one round rings, so that a backlog of hours does not flood the queue at once.
+BATCH = 200
+
+_stop = threading.Event()
+_starting = threading.Lock()
+_thread: threading.Thread | None = None
+
+
+def sweep() -> None:
+    """Do one round: close dead attempts, end what is too late, ring again for what nobody came for."""
+    delivery.reclaim()
+    delivery.expire()
+    # With this many bells in the queue the workers are slow, not deaf: more bells would not help them.
+    if HUEY.pending_count() < BATCH:
+        for delivery_id in delivery.overdue(BATCH):
+            send_sms_code(delivery_id)
+
+
+def seen_ago() -> float | None:
+    """Return the seconds since any sweeper finished a round, None if never. Raises redis.Unavailable."""
+    client = redis.client()
+    seen = client.get(SEEN)
+    now, _micro = client.time()  # type: ignore[misc]
+    return None if seen is None else max(0.0, float(now) - float(seen))  # type: ignore[arg-type]
+
+
+def _run() -> None:
+    """Sweep until told to stop. One bad round is logged and does not end the thread."""
+    while not _stop.wait(INTERVAL):
+        close_old_connections()
+        try:
+            sweep()
+            client = redis.client()
+            client.set(SEEN, client.time()[0], ex=3600)  # type: ignore[index]
+        except Exception as error:  # noqa: BLE001
+            logger.warning("this round of the sweeper failed: %s: %s", type(error).__name__, error)
+            time.sleep(1)
+
+
+@on_startup()
+def start() -> None:
+    """Start the thread, once a process: Huey calls this in each of its workers."""
+    global _thread  # noqa: PLW0603
+    with _starting:
+        if _thread is None or not _thread.is_alive():
+            _stop.clear()
+            _thread = threading.Thread(target=_run, name="Sweeper", daemon=True)
+            _thread.start()
+
+
+@on_shutdown()
+def stop() -> None:
+    """Let the thread end after its round."""
+    _stop.set()
