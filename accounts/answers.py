@@ -1,0 +1,131 @@
+"""One answer, in the form that was asked for: JSON for a program, leaves for htmx, the page for everybody else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django_htmx.http import HttpResponseClientRedirect
+
+from accounts.live import State, leaves
+
+PAGE = "accounts/login.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A sentence for the visitor, by the field that it is about."""
+
+    text: str
+    field: str = ""
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """Tell whether the caller is a program: it accepts JSON and would not rather have a page."""
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+
+
+def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> str:
+    """Return what a stable word means, for people, in the request's language."""
+    match word:
+        case "PARAM_MISSING":
+            return _("Something is missing. Please fill in every field.")
+        case "USERNAME_FORMAT":
+            return _("Write your username (5 to 20 letters, digits, - or _) or your mobile number.")
+        case "PASSWORD_FORMAT":
+            return _("A password has 8 to 128 characters.")
+        case "MOBILE_FORMAT":
+            return _("This is not a mobile number we can send to. Write it like 138 0013 8000.")
+        case "CREDENTIALS":
+            return _("The username or the password is not right.")
+        case "SMS_TOO_FREQUENT":
+            return _("A code was asked for a moment ago. You can ask again in %(seconds)d s.") % {
+                "seconds": math.ceil(seconds)
+            }
+        case "SMS_LIMIT":
+            minutes = math.ceil(seconds / 60)
+            return _("Too many codes for now. Please try again in %(minutes)d min, or use your password.") % {
+                "minutes": minutes
+            }
+        case "SMS_CODE_WRONG" if tries_left is None:
+            return _("A code has six digits.")
+        case "SMS_CODE_WRONG" if tries_left:
+            return _("This is not the code. Tries left: %(tries)d.") % {"tries": tries_left}
+        case "SMS_CODE_WRONG":
+            return _("This is not the code, and it was the last try. Please ask for a new one.")
+        case "SMS_CODE_EXPIRED":
+            return _("This code no longer works. Please ask for a new one.")
+        case "NO_ACCOUNT":
+            return _("There is no account for this number.")
+        case "UNAVAILABLE":
+            return _("This does not work right now, and nothing was sent. Please try again in a moment.")
+        case _:
+            return _("This request was not understood.")
+
+
+def state_reply(request: HttpRequest, state: State, *, place: str, status: int) -> HttpResponse:
+    """Answer with where things stand. `place` is the form's message, which is cleared."""
+    if wants_json(request):
+        return JsonResponse({"code": "OK", "errmsg": "", **state.as_json()}, status=status)
+    if request.htmx:  # type: ignore[attr-defined]
+        # A session that began with this request has no socket yet: #live makes the page open one.
+        names = ["delivery", "countdown", *(["live"] if request.session.modified else [])]
+        return HttpResponse(leaves(state, *names) + _message(place, None), status=status)
+    return _page(request, status, state, {})
+
+
+def refusal(
+    request: HttpRequest,
+    word: str,
+    *,
+    place: str,
+    status: int = 422,
+    field: str = "",
+    state: State | None = None,
+    seconds: float = 0,
+    tries_left: int | None = None,
+) -> HttpResponse:
+    """Answer no: a stable word for programs, a sentence for people, and the state that still holds."""
+    message = Message(errmsg(word, seconds=seconds, tries_left=tries_left), field)
+    response: HttpResponse
+    if wants_json(request):
+        body: dict[str, Any] = {"code": word, "errmsg": message.text, **(state.as_json() if state else {})}
+        if tries_left is not None:
+            body["tries_left"] = tries_left
+        response = JsonResponse(body, status=status)
+    elif request.htmx:  # type: ignore[attr-defined]
+        shown = leaves(state, "delivery", "countdown") if state else ""
+        response = HttpResponse(shown + _message(place, message), status=status)
+    else:
+        response = _page(request, status, state, {f"{place}_message": message})
+    if status in {429, 503}:
+        response["Retry-After"] = str(max(1, math.ceil(seconds)))
+    return response
+
+
+def gone_to(request: HttpRequest, url: str, **facts: str) -> HttpResponse:
+    """Answer yes and send the visitor on; a program is told where it could go."""
+    if wants_json(request):
+        return JsonResponse({"code": "OK", "errmsg": "", "next": url, **facts})
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponseClientRedirect(url)
+    return HttpResponseRedirect(url)
+
+
+def _message(place: str, message: Message | None) -> str:
+    """Return a form's message as a leaf."""
+    context = {"message_id": f"{place}-message", "message": message, "oob": True}
+    return render_to_string("live.html#message", context)
+
+
+def _page(request: HttpRequest, status: int, state: State | None, messages: dict[str, Message]) -> HttpResponse:
+    """Return the whole login page, with what the visitor typed but the password and the code."""
+    context: dict[str, Any] = {name: request.POST.get(name, "") for name in ("username", "mobile", "next")}
+    if state:
+        context["state"] = replace(state, username=request.user.get_username())
+    return render(request, PAGE, context | messages, status=status)

@@ -1,0 +1,32 @@
+"""Which browser this is: a random id in its session, by which all its tabs share one truth.
+
+It survives `login()`, and `logout()` is followed by a fresh one: what was asked for before is not shown after.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from django.contrib.sessions.backends.base import SessionBase
+
+from project import keys
+
+KEY = "browser"
+
+
+def of(session: SessionBase) -> str | None:
+    """Return the keyed hash of the session's browser id, None when none is planted."""
+    planted = session.get(KEY)
+    return hashed(planted) if isinstance(planted, str) else None
+
+
+def plant(session: SessionBase) -> str:
+    """Return the keyed hash of the browser id, planted now if there is none."""
+    if KEY not in session:
+        session[KEY] = secrets.token_urlsafe(16)
+    return hashed(session[KEY])
+
+
+def hashed(planted: str) -> str:
+    """Return what stands for a planted id in rows and group names."""
+    return keys.hashed("browser", planted)

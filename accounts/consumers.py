@@ -1,0 +1,204 @@
+"""The one socket of a page: it joins its browser's group, reads the truth, and sends the page's own leaves.
+
+Nothing that a client sends is dispatched, and no id comes from it: who it is stands in its session alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from channels.db import DatabaseSyncToAsync
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.http import HttpRequest, parse_cookie
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from accounts import live
+from accounts.ticker import Ticker
+from tasks import debug, delivery
+from tasks.gateways import phone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+# Channels would run every database read of all sockets in one thread, where one slow query stops them all.
+READERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="socket-reader")
+# Seconds between two looks at the session and the rows when no event comes: a push may be lost, a session may
+# end in silence. Sooner while a delivery is on its way.
+RECHECK = 30
+RECHECK_UNFINISHED = 5
+# Our page sends nothing. What a client may send before it is shown out.
+MESSAGES = 10
+
+
+async def read(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function that reads the database, in a thread of the sockets' own."""
+    return await DatabaseSyncToAsync(function, thread_sensitive=False, executor=READERS)(*args)
+
+
+class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """Keeps the header, the delivery and the countdown of one page true."""
+
+    # Groups besides the browser's own, for pages that show more.
+    more_groups: ClassVar[tuple[str, ...]] = ()
+
+    async def connect(self) -> None:
+        """Let in whoever has a living session; others get 403, come back later, and poll meanwhile."""
+        headers = dict(self.scope["headers"])
+        cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
+        self.key = cookies.get(settings.SESSION_COOKIE_NAME, "")
+        self.language = _language(cookies, headers)
+        self.group = ""
+        self.messages = 0
+        self.timer: asyncio.TimerHandle | None = None
+        self.ticker = Ticker(self.tick)
+        self.ended = False
+        visitor = await read(live.of_session, self.key) if self.key else None
+        if visitor is None or not self.may_enter(visitor):
+            await self.close()
+            return
+        await self.accept()
+        self.group = delivery.group(visitor.browser)
+        # Join first, then read: the worker is often faster than the browser, and a push to a group
+        # that nobody has joined is gone.
+        for group in (self.group, *self.more_groups):
+            await self.channel_layer.group_add(group, self.channel_name)
+        await self.show("account", "delivery", "countdown", "connection")
+
+    async def disconnect(self, code: int) -> None:
+        """Leave nothing behind."""
+        self.ended = True
+        self.ticker.stop()
+        if self.timer:
+            self.timer.cancel()
+        if self.group:
+            for group in (self.group, *self.more_groups):
+                await self.channel_layer.group_discard(group, self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Ignore whatever a client says, and close on one that goes on (1008, policy)."""
+        self.messages += 1
+        if self.messages > MESSAGES:
+            await self.close(1008)
+
+    async def delivery_changed(self, event: dict[str, Any]) -> None:
+        """Show where the SMS is. The event says only that it moved."""
+        await self.show("delivery", "countdown")
+
+    async def session_changed(self, event: dict[str, Any]) -> None:
+        """Somebody logged in or out in another tab."""
+        await self.renew()
+
+    def may_enter(self, visitor: live.Visitor) -> bool:
+        """Tell whether the page behind this socket is for this visitor."""
+        return True
+
+    def extra(self) -> str:
+        """Return the leaves that only this page has. Runs in a reader's thread."""
+        return ""
+
+    async def show(self, *names: str) -> None:
+        """Read the truth and send these leaves of it, unless the session has ended meanwhile."""
+        if self.ended:
+            return
+        found = await read(self.snapshot)
+        if self.ended:
+            return
+        if found is None:
+            await self.renew()
+            return
+        state, extra = found
+        with translation.override(self.language):
+            html = live.leaves(state, *names)
+        self.ticker.start(state.wait)
+        await self.send(text_data=html + extra)
+        self.look_again(RECHECK_UNFINISHED if state.unfinished else RECHECK)
+
+    def snapshot(self) -> tuple[live.State, str] | None:
+        """Return what this session may see now, None when it has ended. Runs in a reader's thread."""
+        visitor = live.of_session(self.key)
+        if visitor is None or not self.may_enter(visitor) or delivery.group(visitor.browser) != self.group:
+            return None
+        row = delivery.latest(visitor.browser)
+        state = live.of_row(row, username=visitor.username, socket=self.scope["path"], connection="live")
+        with translation.override(self.language):
+            return state, self.extra()
+
+    async def renew(self) -> None:
+        """Make the page come back with its present cookies, and hear nothing more on this socket.
+
+        The fresh #live in place of the old one makes htmx open a new socket. Only that one says who is
+        signed in: this one may belong to somebody who planted the session before the login.
+        """
+        self.ended = True
+        self.ticker.stop()
+        await self.send(text_data=live.leaves(live.State(socket=self.scope["path"]), "live"))
+        await self.close()
+
+    async def tick(self, seconds: int) -> None:
+        """Send one number of the countdown."""
+        if not self.ended:
+            await self.send(text_data=live.countdown(seconds, self.language))
+
+    def look_again(self, seconds: float) -> None:
+        """Look again after a while, in place of what was planned. Spread, so that a restart is not felt for ever."""
+        if self.timer:
+            self.timer.cancel()
+        loop = asyncio.get_running_loop()
+        self.timer = loop.call_later(seconds * random.uniform(0.8, 1.2), self._look)  # noqa: S311
+
+    def _look(self) -> None:
+        self.task = asyncio.ensure_future(self.show("account", "delivery", "countdown"))
+
+
+class PhoneConsumer(PageConsumer):
+    """The dev phone's page."""
+
+    more_groups = (phone.GROUP,)
+
+    def may_enter(self, visitor: live.Visitor) -> bool:
+        """Let everybody in who develops, and nobody else."""
+        return bool(settings.DEBUG and settings.DEV_PHONE)
+
+    def extra(self) -> str:
+        """Return the messages and the switches."""
+        mode = phone.current_mode()
+        context = {"messages": phone.messages(), "mode": mode.mode, "times": mode.times, "oob": True}
+        return "".join(render_to_string(f"dev/phone.html#{name}", context) for name in ("messages", "mode"))
+
+    async def phone_changed(self, event: dict[str, Any]) -> None:
+        """Show what has arrived."""
+        await self.show("delivery", "countdown")
+
+
+class QueueConsumer(PageConsumer):
+    """The queue's self-test page."""
+
+    more_groups = (debug.GROUP,)
+
+    def may_enter(self, visitor: live.Visitor) -> bool:
+        """Let staff in, and under DEBUG everybody."""
+        return bool(settings.DEBUG or (visitor.user and visitor.user.is_staff))
+
+    def extra(self) -> str:
+        """Return the bar."""
+        return render_to_string("dev/queue.html#progress", {"test": debug.current(), "oob": True})
+
+    async def progress_changed(self, event: dict[str, Any]) -> None:
+        """Show how far the worker has counted."""
+        await self.show("account")
+
+
+def _language(cookies: dict[str, str], headers: dict[bytes, bytes]) -> str:
+    """Return the language of the page, chosen as for its request: the switch's cookie, then the browser's wish."""
+    request = HttpRequest()
+    request.COOKIES = cookies
+    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
+    return translation.get_language_from_request(request)

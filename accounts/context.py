@@ -1,0 +1,35 @@
+"""What every page knows without its view saying so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from accounts import browser, live
+
+# Pages that show more have a socket of their own; all others share one.
+SOCKETS = {"dev_phone": "/ws/dev/phone/", "dev_queue": "/ws/dev/queue/"}
+
+
+def page(request: HttpRequest) -> dict[str, Any]:
+    """Return the context of base.html. The state is read only by a template that shows it."""
+    return {
+        "state": SimpleLazyObject(lambda: _state(request)),
+        "debug": settings.DEBUG,
+        "dev_phone": settings.DEV_PHONE,
+        "csrf_cookie_name": settings.CSRF_COOKIE_NAME,
+    }
+
+
+def _state(request: HttpRequest) -> live.State:
+    """Return the page's state, and plant the browser's id: a page that is shown is followed by its socket.
+
+    An address that does not exist plants nothing: who tries addresses leaves no rows behind.
+    """
+    if request.resolver_match is None:
+        return live.of_request(request)
+    browser.plant(request.session)
+    return live.of_request(request, socket=SOCKETS.get(request.resolver_match.url_name or "", live.SOCKET))

@@ -1,0 +1,125 @@
+"""What visitors send us, bound and cleaned. Each form ends in clean data or in one stable word for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import BadRequest, ValidationError
+from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts.codes import PURPOSES
+from accounts.mobile import BadMobile, canonical
+from accounts.models import USERNAME
+from tasks.otp import DIGITS
+
+# ASCII digits only: `\d` and str.isdigit() take Arabic-Indic and superscript ones.
+CODE = re.compile(rf"[0-9]{{{DIGITS}}}")
+
+
+def sent(request: HttpRequest) -> Mapping[str, Any]:
+    """Return the request's fields: a form's, or a JSON object's texts and booleans. Raises BadRequest for other JSON."""
+    if request.content_type != "application/json":
+        return request.POST
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("the body is not JSON") from error
+    if not isinstance(body, dict) or not all(isinstance(value, str | bool) for value in body.values()):
+        raise BadRequest("the body is not a JSON object of texts")
+    return body
+
+
+class Form(forms.Form):
+    """A form that names its first fault with the contract's word."""
+
+    # The word for whatever is wrong with a field that is there.
+    words: Mapping[str, str] = {}
+
+    def fault(self) -> tuple[str, str]:
+        """Return the word and the field of the first fault. A missing field comes before a malformed one."""
+        errors = self.errors.as_data()
+        for name in self.fields:
+            if any(error.code == "required" for error in errors.get(name, [])):
+                return "PARAM_MISSING", name
+        name = next(name for name in self.fields if name in errors)
+        return self.words.get(name, "PARAM_MISSING"), name
+
+    def destination(self, request: HttpRequest) -> str:
+        """Return where to go after a login: `next` if it is a path on this host, else nowhere ("")."""
+        wanted = str(self.data.get("next") or "")
+        here = url_has_allowed_host_and_scheme(
+            wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+        )
+        return wanted if here and wanted.startswith("/") and len(wanted) <= 2000 else ""
+
+
+class PasswordForm(Form):
+    """Sign in with a password."""
+
+    words = {"username": "USERNAME_FORMAT", "password": "PASSWORD_FORMAT"}
+
+    username = forms.CharField(max_length=64)
+    # Exactly as typed: no strip, no case, no normalisation (ASVS 5.0, 6.2.8).
+    password = forms.CharField(strip=False, min_length=8, max_length=128)
+    remembered = forms.BooleanField(required=False)
+
+    def clean_username(self) -> str:
+        """Take a username or a mobile number."""
+        name: str = self.cleaned_data["username"]
+        if USERNAME.fullmatch(name):
+            return name
+        try:
+            return canonical(name)
+        except BadMobile as error:
+            raise ValidationError("neither a username nor a number", code="format") from error
+
+
+class CodeRequestForm(Form):
+    """Ask for a code."""
+
+    words = {"mobile": "MOBILE_FORMAT", "purpose": "PURPOSE_UNKNOWN"}
+
+    mobile = forms.CharField(max_length=64)
+    purpose = forms.ChoiceField(choices=[(purpose, purpose) for purpose in PURPOSES], required=False)
+
+    def clean_mobile(self) -> str:
+        """Take any spelling of a number, make it the one."""
+        try:
+            return canonical(self.cleaned_data["mobile"])
+        except BadMobile as error:
+            raise ValidationError("not a mobile number", code="format") from error
+
+    def clean_purpose(self) -> str:
+        """Log in, unless something else is said."""
+        return self.cleaned_data["purpose"] or "login"
+
+
+class CodeForm(Form):
+    """Sign in with a code."""
+
+    words = {"code": "SMS_CODE_WRONG", "mobile": "MOBILE_FORMAT"}
+
+    code = forms.CharField(max_length=32)
+    mobile = forms.CharField(max_length=64, required=False)
+    remembered = forms.BooleanField(required=False)
+
+    def clean_code(self) -> str:
+        """Take six ASCII digits; spaces and a dash between them are how people copy a code."""
+        code = re.sub(r"[ \-]", "", self.cleaned_data["code"])
+        if not CODE.fullmatch(code):
+            raise ValidationError("not six digits", code="format")
+        return code
+
+    def clean_mobile(self) -> str | None:
+        """Take any spelling, or none."""
+        if not self.cleaned_data["mobile"]:
+            return None
+        try:
+            return canonical(self.cleaned_data["mobile"])
+        except BadMobile as error:
+            raise ValidationError("not a mobile number", code="format") from error

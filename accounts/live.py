@@ -1,0 +1,154 @@
+"""The truth that a page shows, read from the rows, and its leaves as HTML. Page, reply and push are made of these."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.models import Session
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils import timezone, translation
+from django.utils.crypto import constant_time_compare
+
+from accounts import browser
+from accounts.mobile import masked
+from accounts.models import User
+from tasks import delivery
+from tasks.delivery import MAX_ATTEMPTS
+from tasks.models import Delivery
+from tasks.models import State as DeliveryState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+SOCKET = "/ws/"
+SESSION_CHANGED = "session.changed"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What one browser may know about itself."""
+
+    # Empty when signed out.
+    username: str = ""
+    # A delivery's state, empty when this browser has asked for nothing yet.
+    delivery: str = ""
+    attempt: int = 0
+    max_attempts: int = MAX_ATTEMPTS
+    # Whole seconds to the next attempt.
+    retry_in: int = 0
+    # Masked.
+    mobile: str = ""
+    # Why it failed: a tasks.gateways.Reason.
+    reason: str = ""
+    # Seconds until another code may be asked for.
+    wait: float = 0.0
+    connection: str = "connecting"
+    socket: str = SOCKET
+    resend_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def seconds(self) -> int:
+        """The countdown as it is shown."""
+        return math.ceil(self.wait)
+
+    def waiting(self, seconds: float) -> State:
+        """Return this state with a countdown that runs at least so long: another browser may have asked for the number."""
+        return replace(self, wait=max(self.wait, seconds))
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether more is to come without anybody asking."""
+        return self.delivery in delivery.UNFINISHED
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the state for a program; what does not apply is left out."""
+        state: dict[str, Any] = {"state": self.delivery or None, "attempt": self.attempt, "seconds": self.seconds}
+        if self.resend_at and self.expires_at:
+            state |= {"resend_at": self.resend_at.isoformat(), "expires_at": self.expires_at.isoformat()}
+        return state
+
+
+def of_row(row: Delivery | None, *, username: str = "", socket: str = SOCKET, connection: str = "connecting") -> State:
+    """Return the state that a delivery's row tells. `row.now`, the database's time, is used where it was read along."""
+    if row is None:
+        return State(username=username, socket=socket, connection=connection)
+    now = getattr(row, "now", row.created_at)
+    retrying = row.state == DeliveryState.RETRYING
+    return State(
+        username=username,
+        # Once its code is used, there is nothing more to tell.
+        delivery="" if row.used_at else row.state,
+        attempt=row.attempts,
+        retry_in=max(0, math.ceil((row.due_at - now).total_seconds())) if retrying else 0,
+        mobile=masked(row.mobile),
+        reason=row.reason,
+        wait=max(0.0, (row.resend_at - now).total_seconds()),
+        connection=connection,
+        socket=socket,
+        resend_at=row.resend_at,
+        expires_at=row.created_at + delivery.code_life(),
+    )
+
+
+def of_request(request: HttpRequest, *, socket: str = SOCKET) -> State:
+    """Return the state of the browser that sent a request."""
+    own = browser.of(request.session)
+    username = request.user.get_username() if request.user.is_authenticated else ""
+    return of_row(delivery.latest(own) if own else None, username=username, socket=socket)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is behind a session that is alive."""
+
+    # The keyed hash of the browser's id.
+    browser: str
+    user: User | None
+
+    @property
+    def username(self) -> str:
+        """Empty when signed out."""
+        return self.user.username if self.user else ""
+
+
+def of_session(key: str) -> Visitor | None:
+    """Return who a session belongs to now, None if it has ended: logged out, expired, deactivated, password changed.
+
+    It only reads. Channels' own look-up ends a session signed with a former SECRET_KEY, and a handshake
+    cannot hand out the new cookie that Django's would need.
+    """
+    row = Session.objects.filter(session_key=key, expire_date__gt=timezone.now()).first()
+    if row is None:
+        return None
+    data = row.get_decoded()
+    planted = data.get(browser.KEY)
+    if not isinstance(planted, str):
+        return None
+    own = browser.hashed(planted)
+    if SESSION_KEY not in data:
+        return Visitor(own, None)
+    user = User.objects.filter(pk=data[SESSION_KEY], is_active=True).first()
+    if user is None:
+        return None
+    proof = data.get(HASH_SESSION_KEY, "")
+    valid = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return Visitor(own, user) if any([constant_time_compare(proof, right) for right in valid]) else None
+
+
+def leaves(state: State, *names: str) -> str:
+    """Return the named leaves (`account`, `delivery`, `countdown`, `connection`, `live`) as one push or reply."""
+    context = {"state": state, "oob": True}
+    return "\n".join(render_to_string(f"live.html#{name}", context) for name in names)
+
+
+@lru_cache(maxsize=1024)
+def countdown(seconds: int, language: str) -> str:
+    """Return the countdown's leaf. Rendered once a value, not once a page."""
+    with translation.override(language):
+        return leaves(State(wait=seconds), "countdown")

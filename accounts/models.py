@@ -1,0 +1,107 @@
+"""The user: a username, perhaps a mobile number, perhaps a password."""
+
+from __future__ import annotations
+
+import re
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import IntegrityError, models, transaction
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from accounts import names
+from accounts.mobile import BadMobile, canonical, looks_like_mobile
+
+USERNAME = re.compile(r"[a-zA-Z0-9_-]{5,20}")
+
+# Lookups by `username__lower` use the index that makes usernames unique whatever their case.
+models.CharField.register_lookup(Lower)
+
+
+def not_a_number(value: str) -> None:
+    """Refuse a username that could be taken for somebody's mobile number (ASVS 5.0, 6.3: one namespace each)."""
+    if looks_like_mobile(value):
+        raise ValidationError(_("A username may not look like a mobile number."), code="like_mobile")
+
+
+def e164(value: str) -> None:
+    """Refuse a number that is not in its one canonical spelling."""
+    try:
+        right = canonical(value)
+    except BadMobile:
+        right = ""
+    if value != right:
+        raise ValidationError(_("Write the number as +8613800138000."), code="mobile")
+
+
+class Users(UserManager["User"]):
+    """Makes and finds users."""
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        """Find by username whatever its case."""
+        return self.get(username__lower=(username or "").lower())
+
+    def of_mobile(self, mobile: str, *, make: bool) -> User | None:
+        """Return the user of a verified number, made now if there is none and `make` is true; else None."""
+        while True:
+            if user := self.filter(mobile=mobile).first():
+                return user
+            if not make:
+                return None
+            user = self.model(username=names.readable(), mobile=mobile)
+            user.set_unusable_password()
+            try:
+                with transaction.atomic():
+                    user.save(force_insert=True)
+            except IntegrityError:
+                # Another tab has made the account in this instant, or the name is taken: look, then try again.
+                continue
+            return user
+
+
+class User(AbstractUser):
+    """Somebody who can sign in."""
+
+    username = models.CharField(
+        _("username"),
+        max_length=20,
+        unique=True,
+        help_text=_("5 to 20 letters, digits, - and _. It may not look like a mobile number."),
+        validators=[
+            RegexValidator(re.compile(rf"\A{USERNAME.pattern}\Z"), _("Write 5 to 20 letters, digits, - or _.")),
+            not_a_number,
+        ],
+        error_messages={"unique": _("This username is taken.")},
+    )
+    mobile = models.CharField(
+        _("mobile number"),
+        max_length=16,
+        unique=True,
+        null=True,
+        blank=True,
+        default=None,
+        help_text=_("As +8613800138000."),
+        validators=[e164],
+        error_messages={"unique": _("This number belongs to another account.")},
+    )
+
+    objects = Users()
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        constraints = [
+            models.UniqueConstraint(
+                Lower("username"), name="username_once", violation_error_message=_("This username is taken.")
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+    def clean(self) -> None:
+        """Make an empty number None, so that any number of users may have none."""
+        super().clean()
+        self.mobile = self.mobile or None

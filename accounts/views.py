@@ -1,0 +1,169 @@
+"""Signing in and out. Each view binds the form, makes one call to the domain, and gives one answer."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, cast
+
+from django.conf import settings
+from django.contrib import auth
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render, resolve_url
+from django.utils.translation import get_language
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts import answers, browser, codes, live
+from accounts.address import hashed_address
+from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, sent
+from accounts.models import User
+from project.push import push
+from tasks import delivery
+
+if TYPE_CHECKING:
+    from accounts.forms import Form
+
+logger = logging.getLogger(__name__)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def login(request: HttpRequest) -> HttpResponse:
+    """Show both ways in; take a username or mobile number and a password."""
+    if request.method != "POST":
+        destination = PasswordForm(request.GET).destination(request)
+        return render(request, answers.PAGE, {"next": destination})
+    form = PasswordForm(sent(request))
+    if not form.is_valid():
+        word, field = form.fault()
+        return answers.refusal(request, word, place="password", field=field)
+    user = auth.authenticate(request, username=form.cleaned_data["username"], password=form.cleaned_data["password"])
+    if user is None:
+        logger.info("password login refused for %s", hashed_address(request)[:8])
+        return answers.refusal(request, "CREDENTIALS", place="password")
+    return _signed_in(request, cast("User", user), form)
+
+
+@never_cache
+@require_POST
+def code(request: HttpRequest) -> HttpResponse:
+    """Ask for a code by SMS. 202 and the state, once it is sure to be sent or to say why not."""
+    form = CodeRequestForm(sent(request))
+    if not form.is_valid():
+        word, field = form.fault()
+        return answers.refusal(request, word, place="code", field=field)
+    own = browser.plant(request.session)
+    try:
+        row = codes.issue(
+            mobile=form.cleaned_data["mobile"],
+            purpose=form.cleaned_data["purpose"],
+            browser=own,
+            address=hashed_address(request),
+            language=get_language() or settings.LANGUAGE_CODE,
+        )
+    except codes.TooFrequent as wait:
+        # The running state, not a bare error: this may be a second click on what works already.
+        state = live.of_request(request).waiting(wait.seconds)
+        return answers.refusal(
+            request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=wait.seconds
+        )
+    except codes.LimitReached as wait:
+        return answers.refusal(request, "SMS_LIMIT", place="code", status=429, seconds=wait.seconds)
+    except codes.Unavailable:
+        return answers.refusal(request, "UNAVAILABLE", place="code", status=503, seconds=5)
+    return answers.state_reply(request, live.of_row(row), place="code", status=202)
+
+
+@never_cache
+@require_POST
+def login_code(request: HttpRequest) -> HttpResponse:
+    """Take the code from the SMS. The account is made on a number's first verified code."""
+    form = CodeForm(sent(request))
+    if not form.is_valid():
+        word, field = form.fault()
+        return answers.refusal(request, word, place="verify", field=field)
+    try:
+        verified = codes.check(
+            browser=browser.plant(request.session),
+            purpose="login",
+            code=form.cleaned_data["code"],
+            mobile=form.cleaned_data["mobile"],
+        )
+    except codes.Wrong as wrong:
+        return answers.refusal(request, "SMS_CODE_WRONG", place="verify", field="code", tries_left=wrong.tries_left)
+    except codes.Expired:
+        return answers.refusal(request, "SMS_CODE_EXPIRED", place="verify", field="code", tries_left=0)
+    except codes.LimitReached as wait:
+        return answers.refusal(request, "SMS_LIMIT", place="verify", status=429, seconds=wait.seconds)
+    except codes.Unavailable:
+        return answers.refusal(request, "UNAVAILABLE", place="verify", status=503, seconds=5)
+    user = auth.authenticate(request, verified=verified)
+    if user is None:
+        return answers.refusal(request, "NO_ACCOUNT", place="verify")
+    return _signed_in(request, cast("User", user), form)
+
+
+@never_cache
+@require_POST
+def logout(request: HttpRequest) -> HttpResponse:
+    """End the session and give this browser a fresh one."""
+    before = browser.of(request.session)
+    auth.logout(request)
+    browser.plant(request.session)
+    response = answers.gone_to(request, resolve_url("home"))
+    response.delete_cookie("username", samesite="Lax")
+    return _tell_tabs(response, before)
+
+
+@never_cache
+@require_GET
+def state(request: HttpRequest) -> HttpResponse:
+    """Give the live leaves, for a page whose socket is down, or the state for a program."""
+    now = live.of_request(request)
+    if answers.wants_json(request):
+        return JsonResponse({"code": "OK", "errmsg": "", "username": now.username, **now.as_json()})
+    return HttpResponse(live.leaves(now, "account", "delivery", "countdown"))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a POST without a valid token: nothing was changed. A page of htmx loads itself anew, with a fresh one."""
+    if answers.wants_json(request):
+        return JsonResponse({"code": "CSRF", "errmsg": answers.errmsg("CSRF")}, status=403)
+    response = render(request, "403_csrf.html", status=403)
+    if request.headers.get("HX-Request") == "true":
+        response["HX-Refresh"] = "true"
+    return response
+
+
+def _signed_in(request: HttpRequest, user: User, form: Form) -> HttpResponse:
+    """Open the session, set what a page may show, tell the other tabs, and send the visitor on."""
+    before = browser.of(request.session)
+    auth.login(request, user)
+    logger.info("user %s signed in", user.pk)
+    browser.plant(request.session)
+    age = settings.REMEMBERED_AGE if form.cleaned_data["remembered"] else None
+    # 0: the cookie ends with the browser.
+    request.session.set_expiry(age or 0)
+    destination = form.destination(request) or resolve_url(settings.LOGIN_REDIRECT_URL)
+    response = answers.gone_to(request, destination, username=user.username)
+    # For display on cached pages only. Nothing trusts it.
+    response.set_cookie("username", user.username, max_age=age, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
+    return _tell_tabs(response, before)
+
+
+def _tell_tabs(response: HttpResponse, group: str | None) -> HttpResponse:
+    """Tell the browser's other tabs, once this answer has left, that its session has changed.
+
+    Before that they would come back with the old cookie. Nothing about who it is goes to the old group
+    (T-38): each page reconnects with its new cookie and is told what that one may know.
+    """
+    if group is None:
+        return response
+    close = response.close
+
+    def close_and_tell() -> None:
+        close()
+        push(delivery.group(group), live.SESSION_CHANGED)
+
+    response.close = close_and_tell  # type: ignore[method-assign]
+    return response
