@@ -1,0 +1,50 @@
+"""What every test may ask for: a site of its own, a provider, a browser. Nothing is shared with the machine's services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.provider import Provider
+    from tests.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A site with the dev phone that a file's tests share. Each test brings numbers and people of its own."""
+    from tests.stack import Stack
+
+    with Stack(tmp_path_factory.mktemp("site")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def make_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
+    """Make a site with settings of the test's own, started: `make_stack(SMS_COOLDOWN="3")`."""
+    from tests.stack import Stack
+
+    made: list[Stack] = []
+
+    def make(**options: object) -> Stack:
+        stack = Stack(tmp_path / f"site{len(made)}", **options)  # type: ignore[arg-type]
+        made.append(stack)
+        stack.start()
+        return stack
+
+    yield make
+    for stack in made:
+        stack.stop()
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """A Yuntongxun of the test's own."""
+    from tests.provider import Provider
+
+    with Provider() as provider:
+        yield provider

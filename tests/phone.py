@@ -1,0 +1,45 @@
+"""What arrives on handsets, read as their owners would: from the dev phone's JSON, or from the fake provider's ledger."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from tests.provider import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One SMS. The provider takes a template's values only, so `text` is empty there."""
+
+    to: str
+    code: str
+    text: str = ""
+
+
+class Handset:
+    """Every handset there is."""
+
+    def __init__(self, url: str, provider: Provider | None) -> None:
+        """Take where to look."""
+        self.url, self.provider = url, provider
+
+    @property
+    def messages(self) -> list[Arrived]:
+        """Return what has arrived, oldest first."""
+        if self.provider:
+            return [Arrived(f"+86{sms.to}", sms.code) for sms in self.provider.sent]
+        found = httpx.get(f"{self.url}/dev/phone/messages.json").raise_for_status().json()
+        return [Arrived(message["to"], message["code"], message["text"]) for message in found]
+
+    def wait_for(self, count: int, seconds: float = 15) -> list[Arrived]:
+        """Wait until so many have arrived, and return all."""
+        deadline = time.monotonic() + seconds
+        while len(messages := self.messages) < count:
+            assert time.monotonic() < deadline, f"{len(messages)} of {count} SMS arrived within {seconds} s"
+            time.sleep(0.05)
+        return messages
