@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import Protocol
@@ -40,13 +40,13 @@ class Reason(StrEnum):
 class Message:
     """One SMS as a gateway needs it."""
 
-    # E.164, with the plus.
-    to: str
-    code: str
+    # E.164, with the plus. What must be in no log is in no repr.
+    to: str = field(repr=False)
+    code: str = field(repr=False)
     # How long the code still lives, in whole minutes, for templates that say so.
     minutes: int
     # The finished text, for gateways that take one.
-    text: str
+    text: str = field(repr=False)
     # Our delivery's id: 32 letters and digits, the same for every attempt.
     # A provider with an idempotency key gets it as that key.
     reference: str

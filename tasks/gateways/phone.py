@@ -69,7 +69,7 @@ class Phone:
         push(GROUP, CHANGED)
         if mode == "hang":
             time.sleep(HANG)
-            return Answer(Outcome.UNKNOWN, provider_code="SWITCHED_TO_HANG", detail="the dev phone took it and was silent")
+            return Answer(Outcome.UNKNOWN, provider_code="SWITCHED_TO_HANG", detail="the dev phone took it in silence")
         return Answer(Outcome.ACCEPTED, provider_id=message.reference, provider_code="OK")
 
 
