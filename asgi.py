@@ -31,11 +31,11 @@ WORKERS = 16
 
 application = ProtocolTypeRouter(
     {
-        "http": Front(WSGIMiddleware(django_application, workers=WORKERS)),
+        "http": Front(WSGIMiddleware(django_application, workers=WORKERS)),  # type: ignore[arg-type]
         "websocket": OriginValidator(websocket, settings.SOCKET_ORIGINS),
     }
 )
 
-# What is here now stays. The collector need not look at it again: a lone visitor's slowest answers get four times faster.
+# What is here now stays: the collector need not look at it again, which is what a lone visitor's slowest answers were.
 gc.collect()
 gc.freeze()

@@ -10,7 +10,6 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 
-
 if TYPE_CHECKING:
     Base = DjangoUserAdmin[User]
 else:

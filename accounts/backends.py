@@ -15,7 +15,7 @@ from accounts.models import User
 class PasswordBackend(ModelBackend):
     """Takes a username or a mobile number, and a password."""
 
-    def authenticate(  # type: ignore[override]
+    def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **_: object
     ) -> User | None:
         """Return the user, or None for unknown, wrong and inactive alike.

@@ -33,7 +33,7 @@ FAILURES_LIFE = DAY
 WARM = "limits:warm"
 
 # The whole decision and all that it writes, in one step and one round trip: who loses writes nothing.
-# KEYS gate, challenge, warm, then the counters   ARGV id, cooldown ms, code's life ms, number, then a limit and a life each
+# KEYS gate, challenge, warm, counters   ARGV id, cooldown ms, code's life ms, number, then a limit and a life each
 ISSUE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return {'ok', 0} end
 local shut = redis.call('PTTL', KEYS[1])
@@ -57,7 +57,8 @@ return {'ok', 0}
 # A guess is counted in the same step that accepts it, so 64 guesses at once are still five.
 # KEYS challenge, failures   ARGV id, right or not, tries, failures, life of failures in s
 CHECK = """
-if tonumber(redis.call('GET', KEYS[2]) or '0') >= tonumber(ARGV[4]) then return {'locked', redis.call('TTL', KEYS[2])} end
+local failures = tonumber(redis.call('GET', KEYS[2]) or '0')
+if failures >= tonumber(ARGV[4]) then return {'locked', redis.call('TTL', KEYS[2])} end
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return {'gone', 0} end
 local tries = redis.call('HINCRBY', KEYS[1], 'tries', 1)
 if ARGV[2] == '1' then
@@ -72,7 +73,7 @@ return {'wrong', math.max(0, tonumber(ARGV[3]) - tries)}
 
 
 class Unavailable(Exception):
-    """Redis or the database is away. The visitor is asked to try again; nothing was promised and nothing will be sent."""
+    """Redis or the database is away. The visitor is asked to try again; nothing was promised or will be sent."""
 
 
 class Refused(Exception):
@@ -89,7 +90,7 @@ class TooFrequent(Refused):
 
 
 class LimitReached(Refused):
-    """An hour's or a day's limit is used up: the number's, the address's, or the whole site's. Which one is not said."""
+    """A limit is used up: the number's of an hour or a day, the address's, or the site's. Which one is not said."""
 
 
 class Wrong(Exception):

@@ -22,7 +22,7 @@ CODE = re.compile(rf"[0-9]{{{DIGITS}}}")
 
 
 def sent(request: HttpRequest) -> Mapping[str, Any]:
-    """Return the request's fields: a form's, or a JSON object's texts and booleans. Raises BadRequest for other JSON."""
+    """Return the fields: a form's, or a JSON object's texts and booleans. Raises BadRequest for other JSON."""
     if request.content_type != "application/json":
         return request.POST
     try:

@@ -58,7 +58,7 @@ class State:
         return math.ceil(self.wait)
 
     def waiting(self, seconds: float) -> State:
-        """Return this state with a countdown that runs at least so long: another browser may have asked for the number."""
+        """Return this state with a countdown of at least so long: another browser may have asked for the number."""
         return replace(self, wait=max(self.wait, seconds))
 
     @property
@@ -138,7 +138,7 @@ def of_session(key: str) -> Visitor | None:
         return None
     proof = data.get(HASH_SESSION_KEY, "")
     valid = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
-    return Visitor(own, user) if any([constant_time_compare(proof, right) for right in valid]) else None
+    return Visitor(own, user) if any(constant_time_compare(proof, right) for right in valid) else None
 
 
 def leaves(state: State, *names: str) -> str:

@@ -23,6 +23,4 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if request.path in READERS:
             response.headers.setdefault("Vary", "Cookie")
             return response
-        return super().process_response(request, response)  # type: ignore[arg-type, return-value]
-
-
+        return super().process_response(request, response)  # type: ignore[arg-type]

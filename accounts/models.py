@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
@@ -87,7 +88,7 @@ class User(AbstractUser):
         error_messages={"unique": _("This number belongs to another account.")},
     )
 
-    objects = Users()
+    objects: ClassVar[Users] = Users()
 
     class Meta:
         verbose_name = _("user")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib import auth
@@ -41,7 +41,7 @@ def login(request: HttpRequest) -> HttpResponse:
     if user is None:
         logger.info("password login refused for %s", hashed_address(request)[:8])
         return answers.refusal(request, "CREDENTIALS", place="password")
-    return _signed_in(request, cast("User", user), form)
+    return _signed_in(request, user, form)
 
 
 @never_cache
@@ -64,9 +64,7 @@ def code(request: HttpRequest) -> HttpResponse:
     except codes.TooFrequent as wait:
         # The running state, not a bare error: this may be a second click on what works already.
         state = live.of_request(request).waiting(wait.seconds)
-        return answers.refusal(
-            request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=wait.seconds
-        )
+        return answers.refusal(request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=wait.seconds)
     except codes.LimitReached as wait:
         return answers.refusal(request, "SMS_LIMIT", place="code", status=429, seconds=wait.seconds)
     except codes.Unavailable:
@@ -100,7 +98,7 @@ def login_code(request: HttpRequest) -> HttpResponse:
     user = auth.authenticate(request, verified=verified)
     if user is None:
         return answers.refusal(request, "NO_ACCOUNT", place="verify")
-    return _signed_in(request, cast("User", user), form)
+    return _signed_in(request, user, form)
 
 
 @never_cache

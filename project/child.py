@@ -11,29 +11,14 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-# The shell leaves a watcher behind and becomes the child itself (`exec`, so $$ is the child's number).
-# The watcher waits for the end of the pipe, asks the child to stop, and after eight seconds no longer asks.
-# Nobody else can get that number meanwhile: the watcher is in the child's process group, and the number is its name.
-# A dead child that nobody has buried still has its number, but on Linux no longer its program.
-TETHER = """
-exec 3<&0
-{
-  read -r _
-  kill $$
-  for _ in 1 2 3 4 5 6 7 8; do for _ in 1 2 3 4 5; do
-    kill -0 $$ && { [ ! -e /proc/self/exe ] || [ -e /proc/$$/exe ]; } || exit
-    sleep 0.2
-  done; done
-  kill -9 $$
-} <&3 3<&- >/dev/null 2>&1 &
-exec "$@" 3<&- </dev/null
-"""
+# The shell script that becomes the child and leaves the reader behind.
+TETHER = str(Path(__file__).with_name("tether.sh"))
 
 
 def start(
@@ -50,7 +35,7 @@ def start(
     `output` takes what it prints and its errors alike; `keep_open` are descriptors that it inherits, none of them 3.
     """
     return subprocess.Popen(  # noqa: S603
-        ["/bin/sh", "-c", TETHER, "tether", *command],
+        ["/bin/sh", TETHER, *command],
         cwd=cwd,
         env=env,
         stdin=subprocess.PIPE,

@@ -35,7 +35,7 @@ class Front:
 
 
 async def _whole(receive: Any) -> tuple[bytes, Any]:
-    """Return the body, and a `receive` that gives it again. Past MOST_BODY it is cut: Django refuses it by its length."""
+    """Return the body, and a `receive` that gives it again. Past MOST_BODY it is cut: Django refuses its length."""
     body = b""
     more = True
     while more:

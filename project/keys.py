@@ -1,4 +1,4 @@
-"""Keys for one purpose each, derived from SECRET_KEY, and the keyed hashes that stand for numbers, browsers and addresses."""
+"""Keys for one purpose each, derived from SECRET_KEY, and the keyed hashes that stand for numbers and browsers."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, TextIO
 from urllib.parse import urlsplit
 
 import django
@@ -126,37 +126,25 @@ def main() -> int:
     try:
         configure(development="--development" in sys.argv)
         check_port()
-        signals.check()
         start_redis()
+        signals.check()
         migrate()
         signals.check()
-        host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
-        here = f"http://{host}:{settings.PORT}/"
         parts.append(Part("daphne", "daphne", "-b", settings.HOST, "-p", str(settings.PORT), *DAPHNE))
         parts.append(Part("huey", "huey_consumer", *HUEY))
         wait_until_ready(parts, signals)
-        say(f"Latchkey is ready at {here}")
-        if settings.DEBUG and "phone" in settings.SMS_GATEWAYS:
-            say(f"Dev phone: {here}dev/phone/")
-        while True:
-            check_parts(parts, signals)
-            if settings.EMBEDDED_VALKEY:
-                # When it belongs to another start of this VAR_DIR, it goes with that one, and then it is on us.
-                valkey.ensure(settings.VAR_DIR)
-            time.sleep(0.5)
+        announce()
+        watch(parts, signals)
     except Stopped:
         return 0
-    except (Refused, valkey.Failed) as refused:
-        say(str(refused), to_stderr=True)
-        return refused.code if isinstance(refused, Refused) else 1
+    except Refused as refused:
+        say(str(refused), to=sys.stderr)
+        return refused.code
+    except valkey.Failed as failed:
+        say(str(failed), to=sys.stderr)
+        return 1
     finally:
-        deadline = time.monotonic() + GRACE
-        for part in parts:
-            with suppress(ProcessLookupError):
-                part.process.terminate()
-        for part in parts:
-            part.stop(deadline)
-        valkey.stop()
+        stop(parts)
 
 
 def configure(*, development: bool) -> None:
@@ -172,8 +160,9 @@ def configure(*, development: bool) -> None:
         django.setup()
     except ImproperlyConfigured as error:
         raise Refused(str(error), code=2) from error
-    except PermissionError as error:
-        raise Refused(f"We may not write {error.filename}. Write VAR_DIR=<a folder that is yours>.", code=2) from error
+    except OSError as error:
+        why = f"{error.filename} cannot be used ({error.strerror})"
+        raise Refused(f"{why}. Write VAR_DIR=... with a folder of yours.", code=2) from error
 
 
 def check_port() -> None:
@@ -257,20 +246,48 @@ def _missing() -> str:
     return ""
 
 
+def announce() -> None:
+    """Say where the site is."""
+    host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+    say(f"Latchkey is ready at http://{host}:{settings.PORT}/")
+    if settings.DEBUG and "phone" in settings.SMS_GATEWAYS:
+        say(f"Dev phone: http://{host}:{settings.PORT}/dev/phone/")
+
+
+def watch(parts: list[Part], signals: Signals) -> NoReturn:
+    """Look after the parts until check_parts raises."""
+    while True:
+        check_parts(parts, signals)
+        if settings.EMBEDDED_VALKEY:
+            # It may belong to another start under this VAR_DIR and go with that one: then the next is ours.
+            valkey.ensure(settings.VAR_DIR)
+        time.sleep(0.5)
+
+
 def check_parts(parts: list[Part], signals: Signals) -> None:
     """Raise when it is time to stop: somebody has asked for it, or a part has died."""
     signals.check()
     codes = {part.name: part.process.poll() for part in parts} | {"valkey": valkey.exit_code()}
     for name, code in codes.items():
         if code is not None:
-            raise Refused(f"{name} has died with exit code {code}. Everything else is being stopped.")
+            raise Refused(f"{name} has died with exit code {code}. The other parts are being stopped.")
 
 
-def say(line: str, *, to_stderr: bool = False) -> None:
+def stop(parts: list[Part]) -> None:
+    """Stop everything within ten seconds: who serves first, what they need last."""
+    deadline = time.monotonic() + GRACE
+    for part in parts:
+        part.process.terminate()
+    for part in parts:
+        part.stop(deadline)
+    valkey.stop()
+
+
+def say(line: str, to: TextIO | None = None) -> None:
     """Print a line in one piece: several threads print."""
+    out = to or sys.stdout
     # When nobody reads any longer, the site goes on without a word.
     with suppress(BrokenPipeError):
-        out = sys.stderr if to_stderr else sys.stdout
         out.write(f"{line}\n")
         out.flush()
 

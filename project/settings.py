@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
@@ -64,11 +65,15 @@ def _public_origin() -> str:
     origin = env.text("PUBLIC_ORIGIN").rstrip("/").lower()
     if not origin:
         if not DEBUG:
-            env.refuse("PUBLIC_ORIGIN", "is not set", "Write what visitors see: PUBLIC_ORIGIN=https://login.example.org.")
+            env.refuse(
+                "PUBLIC_ORIGIN", "is not set", "Write what visitors see: PUBLIC_ORIGIN=https://login.example.org."
+            )
         return f"http://127.0.0.1:{PORT}"
     parts = urlsplit(origin)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or "*" in origin:
-        env.refuse("PUBLIC_ORIGIN", f"is {origin!r}", "Write scheme and host only: PUBLIC_ORIGIN=https://login.example.org.")
+        env.refuse(
+            "PUBLIC_ORIGIN", f"is {origin!r}", "Write scheme and host only: PUBLIC_ORIGIN=https://login.example.org."
+        )
     return origin
 
 
@@ -102,8 +107,9 @@ if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     env.refuse("REDIS_URL", "is not an address of Redis", "Write REDIS_URL=redis://:password@host:6379/0.")
 
 DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'latchkey.sqlite3'}")
+DATABASES: dict[str, dict[str, Any]] = {}
 try:
-    DATABASES = {"default": dict(dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True))}
+    DATABASES["default"] = {**dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)}
 except (ValueError, KeyError):
     env.refuse("DATABASE_URL", "cannot be read", "Write DATABASE_URL=postgres://user:password@host:5432/name.")
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -116,7 +122,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 5,
     }
 else:
-    DATABASES["default"].setdefault("OPTIONS", {}).update({"connect_timeout": 2, "options": "-c statement_timeout=5000"})
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        {"connect_timeout": 2, "options": "-c statement_timeout=5000"}
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
@@ -167,7 +175,9 @@ for _name in SMS_GATEWAYS:
         env.refuse("SMS_GATEWAYS", f"names {_name!r}, which is not known", f"Write one of: {', '.join(GATEWAYS)}.")
 if "phone" in SMS_GATEWAYS and not DEBUG:
     env.refuse(
-        "SMS_GATEWAYS", "is 'phone', which shows every code to everybody", "Write a real gateway, or DEBUG=1 to try it out."
+        "SMS_GATEWAYS",
+        "is 'phone', which shows every code to everybody",
+        "Write a real gateway, or DEBUG=1 to try it out.",
     )
 
 DEV_PHONE = "phone" in SMS_GATEWAYS
@@ -178,6 +188,8 @@ YUNTONGXUN_APP_ID = env.text("YUNTONGXUN_APP_ID")
 YUNTONGXUN_TEMPLATE_ID = env.text("YUNTONGXUN_TEMPLATE_ID", "1")
 YUNTONGXUN_BASE_URL = env.text("YUNTONGXUN_BASE_URL", "https://app.cloopen.com:8883")
 if "yuntongxun" in SMS_GATEWAYS:
+    if not YUNTONGXUN_BASE_URL.startswith("https://" if not DEBUG else ("https://", "http://")):
+        env.refuse("YUNTONGXUN_BASE_URL", "is not an https address", "Leave it out: the provider's own is the default.")
     for _name in ("YUNTONGXUN_ACCOUNT_SID", "YUNTONGXUN_AUTH_TOKEN", "YUNTONGXUN_APP_ID"):
         if not env.text(_name):
             env.refuse(_name, "is not set", "Write the value from the provider's console, or leave yuntongxun out.")
@@ -185,7 +197,9 @@ if "yuntongxun" in SMS_GATEWAYS:
 SMS_REGIONS = [region.upper() for region in env.words("SMS_REGIONS", "CN")]
 for _name in SMS_REGIONS:
     if len(_name) != 2 or not _name.isascii() or not _name.isalpha():
-        env.refuse("SMS_REGIONS", f"holds {_name!r}", "Write two-letter regions with commas, such as SMS_REGIONS=CN,HK.")
+        env.refuse(
+            "SMS_REGIONS", f"holds {_name!r}", "Write two-letter regions with commas, such as SMS_REGIONS=CN,HK."
+        )
 # Seconds between two codes for a number.
 SMS_COOLDOWN = env.number("SMS_COOLDOWN", 60, most=3600)
 # Seconds a code lives. NIST SP 800-63B-4, 3.1.3.2: at most ten minutes.

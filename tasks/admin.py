@@ -22,7 +22,16 @@ class AttemptInline(Tries):
     """Every try, with the provider's own words."""
 
     model = Attempt
-    fields = readonly_fields = ("n", "gateway", "outcome", "provider_code", "provider_id", "detail", "started_at", "ended_at")
+    fields = readonly_fields = (
+        "n",
+        "gateway",
+        "outcome",
+        "provider_code",
+        "provider_id",
+        "detail",
+        "started_at",
+        "ended_at",
+    )
     extra = 0
     can_delete = False
 

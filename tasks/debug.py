@@ -52,7 +52,7 @@ def start(of: int = 10) -> None:
 def current() -> Run | None:
     """Return the last run, None when there is none. Raises redis.Unavailable."""
     saved = redis.client().get(KEY)
-    return Run(**json.loads(saved)) if saved else None  # type: ignore[arg-type]
+    return Run(**json.loads(saved)) if saved else None
 
 
 @task()

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Value, When
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from project.push import push
@@ -20,13 +21,12 @@ from tasks import gate, gateways
 from tasks.gateways import Answer, Outcome, Reason
 from tasks.models import WAITING, Attempt, Delivery, State, random_id
 
-
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 4
 # Between two attempts.
 RETRY_DELAY = timedelta(seconds=5)
-# Longer than a gateway may take (6 s in all) with room for a slow database. Who holds a lease past it is taken for dead.
+# Longer than a gateway may take (6 s in all) and a slow database. Who holds a lease past it is taken for dead.
 LEASE = timedelta(seconds=15)
 # A doorbell rings within this, or it is taken for lost.
 OVERDUE = timedelta(seconds=2)
@@ -34,6 +34,8 @@ OVERDUE = timedelta(seconds=2)
 # The event on a browser's group. It carries no content: each page reads the row.
 CHANGED = "delivery.changed"
 UNFINISHED = (*WAITING, State.SENDING)
+# Where it is news that an SMS went out after all, from a worker that had lost its lease.
+UNSURE = (*WAITING, State.UNKNOWN, State.EXPIRED, State.FAILED)
 
 
 def group(browser: str) -> str:
@@ -51,12 +53,12 @@ def useful_life() -> timedelta:
     return code_life() * 0.9
 
 
-def ago(age: timedelta) -> ExpressionWrapper:
+def ago(age: timedelta) -> Combinable:
     """Return the database's time that long ago."""
     return ExpressionWrapper(Now() - age, output_field=DateTimeField())
 
 
-def ahead(wait: timedelta) -> ExpressionWrapper:
+def ahead(wait: timedelta) -> Combinable:
     """Return the database's time that far ahead."""
     return ExpressionWrapper(Now() + wait, output_field=DateTimeField())
 
@@ -87,7 +89,7 @@ def accept(delivery_id: str, *, mobile: str, purpose: str, browser: str, address
         delivery = Delivery(
             id=delivery_id, mobile=mobile, purpose=purpose, browser=browser, address=address, language=language
         )
-        delivery.resend_at = ahead(cooldown)  # type: ignore[assignment]
+        delivery.resend_at = ahead(cooldown)
         delivery.save(force_insert=True)
     # INSERT has returned created_at, so this is the row's own value.
     delivery.resend_at = delivery.created_at + cooldown
@@ -157,10 +159,9 @@ def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
     row = Delivery.objects.filter(pk=delivery.pk)
     if row.filter(state=State.SENDING, lease_token=claim.token).update(**change):
         return state
-    if answer.outcome == Outcome.ACCEPTED:
-        # The lease is lost, but the SMS is out: that is news to a row which believes it is not, or does not know.
-        if not row.filter(state__in=[*WAITING, State.UNKNOWN, State.EXPIRED, State.FAILED]).update(state=State.SENT):
-            row.filter(state=State.SENDING).update(possibly_duplicated=True)
+    if answer.outcome == Outcome.ACCEPTED and not row.filter(state__in=UNSURE).update(state=State.SENT):
+        # Somebody else is sending it in this moment.
+        row.filter(state=State.SENDING).update(possibly_duplicated=True)
     delivery.refresh_from_db(fields=["state"])
     return State(delivery.state)
 
@@ -199,22 +200,22 @@ def mark_used(delivery: Delivery) -> None:
 
 def latest(browser: str) -> Delivery | None:
     """Return what this browser asked for last, with `now`, the database's time, beside it; None if nothing yet."""
-    return (
-        Delivery.objects.filter(browser=browser).annotate(now=Now()).order_by("-created_at").first()
-    )
+    return Delivery.objects.filter(browser=browser).annotate(now=Now()).order_by("-created_at").first()
 
 
 def _push_superseded(mobile: str, purpose: str) -> None:
     """Tell the pages whose request has just been superseded."""
-    rows = Delivery.objects.filter(mobile=mobile, purpose=purpose, state=State.SUPERSEDED, created_at__gt=ago(useful_life()))
+    rows = Delivery.objects.filter(
+        mobile=mobile, purpose=purpose, state=State.SUPERSEDED, created_at__gt=ago(useful_life())
+    )
     for browser in rows.values_list("browser", flat=True).distinct():
         push(group(browser), CHANGED)
 
 
 def overdue(most: int) -> list[str]:
-    """Return what should have been claimed by now and was not, for this caller to ring: the bell is lost, or no worker ran.
+    """Return what should have been claimed by now, for this caller to ring: the bell is lost, or no worker ran.
 
-    Every worker has a sweeper. Moving `due_at` is the referee: one of them gets the row, and it is left alone for a while.
+    Every worker has a sweeper. Moving `due_at` is the referee: one of them gets the row, then it rests for a while.
     """
     late = Delivery.objects.filter(state__in=WAITING, due_at__lt=ago(OVERDUE))
     return [pk for pk in late.values_list("pk", flat=True)[:most] if late.filter(pk=pk).update(due_at=Now())]
@@ -241,7 +242,10 @@ def reclaim() -> int:
     closed = 0
     for delivery in Delivery.objects.filter(state=State.SENDING, lease_until__lt=Now()):
         gateway = Attempt.objects.values_list("gateway", flat=True).get(pk=delivery.lease_token)
-        record(Claim(delivery, delivery.lease_token, gateway), Answer(Outcome.UNKNOWN, detail="the worker did not come back"))
+        record(
+            Claim(delivery, delivery.lease_token, gateway),
+            Answer(Outcome.UNKNOWN, detail="the worker did not come back"),
+        )
         closed += 1
     return closed
 

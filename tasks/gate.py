@@ -21,7 +21,7 @@ def key(mobile: str) -> str:
 
 
 def give_back(mobile: str, delivery_id: str) -> None:
-    """Let the number ask again at once, if this delivery is what shut its gate. Never raises: the gate opens by itself."""
+    """Let the number ask again at once, if this delivery shut its gate. Never raises: the gate opens by itself too."""
     try:
         redis.client().eval(OPEN, 1, key(mobile), delivery_id)
     except redis.Unavailable as error:

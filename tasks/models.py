@@ -14,7 +14,7 @@ from tasks.gateways import Outcome, Reason
 
 
 def random_id() -> str:
-    """Return 128 random bits in hex: more than a UUID's 122, and within the 32 letters that Yuntongxun's reqId takes."""
+    """Return 128 random bits in hex: more than a UUID's 122, and no longer than Yuntongxun's reqId may be."""
     return secrets.token_hex(16)
 
 

@@ -16,7 +16,7 @@ from tasks.models import Delivery, State
 
 
 class NotYet(CancelExecution):
-    """The attempt failed and another is due: Huey takes it as the wish to be called again, by the decorator's policy."""
+    """The attempt failed and another is due: Huey takes it as the wish to be called again, by the task's policy."""
 
 
 # Huey's scheduler ticks once a second, so an attempt follows the last after 5 to 6 s.

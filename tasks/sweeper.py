@@ -1,4 +1,4 @@
-"""The sweeper: a thread in each worker that mends, once a second, what a kill, a lost doorbell or a restart left behind."""
+"""The sweeper: a thread in each worker that mends, once a second, what a kill or a lost doorbell left behind."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def seen_ago() -> float | None:
     """Return the seconds since any sweeper finished a round, None if never. Raises redis.Unavailable."""
     client = redis.client()
     seen = client.get(SEEN)
-    now, _micro = client.time()  # type: ignore[misc]
-    return None if seen is None else max(0.0, float(now) - float(seen))  # type: ignore[arg-type]
+    now, _micro = client.time()
+    return None if seen is None else max(0.0, float(now) - float(seen))
 
 
 def _run() -> None:
@@ -52,7 +52,7 @@ def _run() -> None:
         try:
             sweep()
             client = redis.client()
-            client.set(SEEN, client.time()[0], ex=3600)  # type: ignore[index]
+            client.set(SEEN, client.time()[0], ex=3600)
         except Exception as error:  # noqa: BLE001
             logger.warning("this round of the sweeper failed: %s: %s", type(error).__name__, error)
             time.sleep(1)
@@ -61,7 +61,7 @@ def _run() -> None:
 @on_startup()
 def start() -> None:
     """Start the thread, once a process: Huey calls this in each of its workers."""
-    global _thread  # noqa: PLW0603
+    global _thread
     with _starting:
         if _thread is None or not _thread.is_alive():
             _stop.clear()
