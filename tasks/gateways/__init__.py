@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -66,6 +67,24 @@ class Answer:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a provider reports later of one message."""
+
+    # True when it is on the handset, False when it will never be.
+    delivered: bool
+    # The provider's id, as the send's answer named it; empty when the report has none.
+    provider_id: str = ""
+    # Our reference, where the provider gives it back: it finds the delivery even when the send's answer was lost.
+    reference: str = ""
+    # The carrier's own word, for the operator.
+    provider_code: str = ""
+
+
+class Forged(Exception):
+    """A report is not the provider's: its signature or its form is wrong. The sender gets 403 and nothing changes."""
+
+
 class Gateway(Protocol):
     """What every gateway is."""
 
@@ -75,6 +94,21 @@ class Gateway(Protocol):
 
     def send(self, message: Message) -> Answer:
         """Send one message. Bounded in time (connect 2 s, read 5 s), bounded in size, and it never raises."""
+        ...
+
+
+class Reporting(Protocol):
+    """What a gateway is besides, when its provider sends delivery reports. Their secret path is checked already."""
+
+    # What the provider wants to hear, so that it does not report again: content type and body.
+    receipt_reply: tuple[str, str]
+
+    def receipts(self, body: bytes, form: Mapping[str, str], url: str, headers: Mapping[str, str]) -> list[Receipt]:
+        """Return what a report says, without what is neither delivered nor failed. Raises Forged.
+
+        `form` is the body's fields where it is a form, each name once; `url` is the address as the provider
+        called it, with PUBLIC_ORIGIN's host; `headers` are case-insensitive.
+        """
         ...
 
 
