@@ -13,4 +13,4 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         """Import the tasks: `run_huey` only looks for modules called tasks, and an unknown task is dropped."""
-        from tasks import debug, sms, sweeper  # noqa: F401
+        from tasks import debug, sms, sweeper, upkeep  # noqa: F401
