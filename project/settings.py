@@ -182,6 +182,20 @@ if "phone" in SMS_GATEWAYS and not DEBUG:
 
 DEV_PHONE = "phone" in SMS_GATEWAYS
 
+
+def _routes() -> dict[str, list[str]]:
+    """Return the chains of gateways by region, as SMS_ROUTES=HK:twilio,CN:yuntongxun+aliyun says."""
+    routes = {}
+    for route in env.words("SMS_ROUTES"):
+        region, _colon, names = route.partition(":")
+        routes[region.upper()] = chain = [name for name in names.split("+") if name]
+        if not chain or not set(chain) <= set(SMS_GATEWAYS):
+            env.refuse("SMS_ROUTES", f"holds {route!r}", "Write REGION:gateway+gateway, each also in SMS_GATEWAYS.")
+    return routes
+
+
+SMS_ROUTES = _routes()
+
 YUNTONGXUN_ACCOUNT_SID = env.text("YUNTONGXUN_ACCOUNT_SID")
 YUNTONGXUN_AUTH_TOKEN = env.text("YUNTONGXUN_AUTH_TOKEN")
 YUNTONGXUN_APP_ID = env.text("YUNTONGXUN_APP_ID")
@@ -336,6 +350,13 @@ WHITENOISE_MAX_AGE = 0 if DEBUG else 3600
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    # A 503 says which part is away; the part's own logger has said so.
+    "filters": {
+        "no_503": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: getattr(record, "status_code", 0) != 503,
+        }
+    },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
@@ -345,7 +366,7 @@ LOGGING = {
         # Django's own handlers would write each line a second time.
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         # A refused form is no news; what was refused and why stands in our own loggers.
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["no_503"]},
         # The worker gives this one a handler of its own.
         "huey": {"propagate": False},
     },

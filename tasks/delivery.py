@@ -12,24 +12,23 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
-from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Value, When
+from django.db.models import Case, DateTimeField, ExpressionWrapper, F, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from project.push import push
-from tasks import gate, gateways
+from tasks import gate, gateways, routes
 from tasks.gateways import Answer, Outcome, Reason
-from tasks.models import WAITING, Attempt, Delivery, State, random_id
+from tasks.models import WAITING, Attempt, Delivery, Report, State, random_id
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 4
 # Between two attempts.
 RETRY_DELAY = timedelta(seconds=5)
+HOUR = timedelta(hours=1)
 # Longer than a gateway may take (6 s in all) and a slow database. Who holds a lease past it is taken for dead.
 LEASE = timedelta(seconds=15)
-# A doorbell rings within this, or it is taken for lost.
-OVERDUE = timedelta(seconds=2)
 
 # The event on a browser's group. It carries no content: each page reads the row.
 CHANGED = "delivery.changed"
@@ -95,6 +94,8 @@ def accept(delivery_id: str, *, mobile: str, purpose: str, browser: str, address
     delivery.resend_at = delivery.created_at + cooldown
     if superseded:
         _push_superseded(mobile, purpose)
+    # For the browser's other tabs: the worker may be long in coming.
+    push(group(browser), CHANGED)
     return delivery
 
 
@@ -104,7 +105,11 @@ def claim(delivery_id: str) -> Claim | None:
     The attempt's row is committed before this returns, so no SMS leaves without a record of it.
     """
     token = random_id()
-    gateway = settings.SMS_GATEWAYS[0]
+    row = Delivery.objects.filter(pk=delivery_id, state__in=WAITING).first()
+    if row is None:
+        return None
+    # Before the transaction, which another writer may be waiting for: this may have to ask Redis.
+    gateway = routes.choose(row)
     with transaction.atomic():
         claimed = Delivery.objects.filter(
             pk=delivery_id,
@@ -127,30 +132,91 @@ def record(claim: Claim, answer: Answer) -> State:
     delivery = claim.delivery
     with transaction.atomic():
         # The sweeper may have closed this attempt as unknown when its lease ran out. What the provider said is better.
-        Attempt.objects.filter(pk=claim.token).update(
-            outcome=answer.outcome,
-            provider_id=answer.provider_id[:64],
-            provider_code=answer.provider_code[:64],
-            detail=answer.detail[:200],
-            ended_at=Now(),
-        )
+        _close(Attempt.objects.filter(pk=claim.token), answer)
         state = _finish(delivery, claim, answer)
+    _ended(claim, answer, state)
+    if answer.provider_id:
+        # The provider is sometimes faster with its report than with its answer.
+        for report in Report.objects.filter(gateway=claim.gateway, provider_id=answer.provider_id):
+            state = reported(claim.token, delivered=report.delivered) or state
+    return state
+
+
+def give_up(claim: Claim) -> bool:
+    """Close an attempt whose worker did not come back: nobody knows what became of it. False if the worker just did."""
+    nobody_came = Answer(Outcome.UNKNOWN, detail="the worker did not come back")
+    with transaction.atomic():
+        if not _close(Attempt.objects.filter(pk=claim.token, outcome=""), nobody_came):
+            return False
+        state = _finish(claim.delivery, claim, nobody_came)
+    _ended(claim, nobody_came, state)
+    return True
+
+
+def _close(attempt: QuerySet[Attempt], answer: Answer) -> int:
+    """Write an attempt's end. Returns 0 when there is none such."""
+    return attempt.update(
+        outcome=answer.outcome,
+        provider_id=answer.provider_id[:64],
+        provider_code=answer.provider_code[:64],
+        detail=answer.detail[:200],
+        ended_at=Now(),
+    )
+
+
+def _ended(claim: Claim, answer: Answer, state: State) -> None:
+    """Do what follows the commit: give the cooldown back where it is due, and tell the log and the open pages."""
+    delivery = claim.delivery
     if state == State.FAILED and answer.reason != Reason.WAIT:
         gate.give_back(delivery.mobile, delivery.pk)
     logger.info(
         "delivery %s attempt %d by %s: %s %s, now %s",
-        delivery.pk[:8], delivery.attempts, claim.gateway, answer.outcome, answer.provider_code, state,
-    )  # fmt: skip
+        delivery.pk[:8],
+        delivery.attempts,
+        claim.gateway,
+        answer.outcome,
+        answer.provider_code,
+        state,
+    )
+    push(group(delivery.browser), CHANGED)
+
+
+def reported(token: str, *, delivered: bool) -> State | None:
+    """Take a provider's report of one attempt. Moves forward only; returns the new state, None when nothing moves."""
+    attempt = Attempt.objects.select_related("delivery").get(pk=token)
+    row = Delivery.objects.filter(pk=attempt.delivery_id)
+    delivery = attempt.delivery
+    if delivered:
+        # On the handset: nothing is truer, whatever was believed before.
+        moved = row.exclude(state=State.DELIVERED).update(state=State.DELIVERED, reason=Reason.NONE)
+        state = State.DELIVERED
+    else:
+        # Another attempt may have reached the handset; then this report decides nothing.
+        others = delivery.tries.filter(outcome__in=[Outcome.ACCEPTED, Outcome.UNKNOWN]).exclude(pk=token)
+        if others.exists():
+            return None
+        moved = row.filter(state__in=[State.SENT, State.UNKNOWN]).update(
+            state=State.FAILED, reason=Reason.NUMBER, resend_at=Now()
+        )
+        state = State.FAILED
+    if not moved:
+        return None
+    if state == State.FAILED:
+        gate.give_back(delivery.mobile, delivery.pk)
+    logger.info("delivery %s attempt %d by %s: reported %s", delivery.pk[:8], attempt.n, attempt.gateway, state)
     push(group(delivery.browser), CHANGED)
     return state
 
 
 def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
     """Move the row on from `sending`, fenced by the lease, and return its state."""
-    state = _next_state(delivery, claim, answer)
+    state, detour = _next_state(delivery, claim, answer)
     change: dict[str, object] = {"state": state, "reason": answer.reason}
     if state == State.RETRYING:
         change["due_at"] = ahead(RETRY_DELAY)
+    if detour:
+        # Another provider need not be waited for.
+        change |= {"due_at": Now(), "route": F("route") + 1, "reason": Reason.ROUTE}
     if state == State.FAILED and answer.reason != Reason.WAIT:
         change["resend_at"] = Now()
     if answer.outcome == Outcome.UNKNOWN and state == State.RETRYING and not _repeats_safely(claim):
@@ -166,23 +232,29 @@ def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
     return State(delivery.state)
 
 
-def _next_state(delivery: Delivery, claim: Claim, answer: Answer) -> State:
-    """Decide what an answer means for the delivery (the table is in docs/delivery.md)."""
+def _next_state(delivery: Delivery, claim: Claim, answer: Answer) -> tuple[State, bool]:
+    """Decide what an answer means for the delivery, and whether the next attempt goes by the next gateway.
+
+    The table is in docs/delivery.md.
+    """
     if answer.outcome == Outcome.ACCEPTED:
-        return State.SENT
+        return State.SENT, False
     superseded = Delivery.objects.filter(pk=delivery.pk).exclude(superseded_at=None).exists()
     # Whatever this attempt says, an earlier one may be on somebody's phone.
     unsure = delivery.tries.filter(outcome=Outcome.UNKNOWN).exclude(pk=claim.token).exists()
     again = delivery.attempts < MAX_ATTEMPTS and not superseded
-    if answer.outcome == Outcome.NOT_SENT and again:
-        return State.RETRYING
     if answer.outcome == Outcome.UNKNOWN:
         if again and (_repeats_safely(claim) or settings.SMS_AMBIGUOUS == "resend"):
-            return State.RETRYING
-        return State.UNKNOWN
+            return State.RETRYING, False
+        return State.UNKNOWN, False
+    # The provider's fault and not the number's: another may do better, but never after a send that nobody is sure of.
+    if answer.reason == Reason.OPERATOR and again and not unsure and routes.has_next(delivery):
+        return State.RETRYING, True
+    if answer.outcome == Outcome.NOT_SENT and again:
+        return State.RETRYING, False
     if unsure:
-        return State.UNKNOWN
-    return State.SUPERSEDED if superseded else State.FAILED
+        return State.UNKNOWN, False
+    return (State.SUPERSEDED if superseded else State.FAILED), False
 
 
 def _repeats_safely(claim: Claim) -> bool:
@@ -210,47 +282,3 @@ def _push_superseded(mobile: str, purpose: str) -> None:
     )
     for browser in rows.values_list("browser", flat=True).distinct():
         push(group(browser), CHANGED)
-
-
-def overdue(most: int) -> list[str]:
-    """Return what should have been claimed by now, for this caller to ring: the bell is lost, or no worker ran.
-
-    Every worker has a sweeper. Moving `due_at` is the referee: one of them gets the row, then it rests for a while.
-    """
-    late = Delivery.objects.filter(state__in=WAITING, due_at__lt=ago(OVERDUE))
-    return [pk for pk in late.values_list("pk", flat=True)[:most] if late.filter(pk=pk).update(due_at=Now())]
-
-
-def expire() -> int:
-    """End what is too late for its code. Returns how many."""
-    late = Delivery.objects.filter(state__in=WAITING, created_at__lte=ago(useful_life()))
-    ended = 0
-    for delivery in late:
-        unsure = delivery.tries.filter(outcome=Outcome.UNKNOWN).exists()
-        # A worker may claim it in this instant; then it is that worker's.
-        if Delivery.objects.filter(pk=delivery.pk, state__in=WAITING).update(
-            state=State.UNKNOWN if unsure else State.EXPIRED, resend_at=Now()
-        ):
-            gate.give_back(delivery.mobile, delivery.pk)
-            push(group(delivery.browser), CHANGED)
-            ended += 1
-    return ended
-
-
-def reclaim() -> int:
-    """Close the attempts whose worker is gone: nobody knows what became of them. Returns how many."""
-    closed = 0
-    for delivery in Delivery.objects.filter(state=State.SENDING, lease_until__lt=Now()):
-        gateway = Attempt.objects.values_list("gateway", flat=True).get(pk=delivery.lease_token)
-        record(
-            Claim(delivery, delivery.lease_token, gateway),
-            Answer(Outcome.UNKNOWN, detail="the worker did not come back"),
-        )
-        closed += 1
-    return closed
-
-
-def oldest_waiting() -> float:
-    """Return how many seconds the longest-waiting delivery has been due, 0 when none waits."""
-    row = Delivery.objects.filter(state__in=WAITING).annotate(now=Now()).order_by("due_at").first()
-    return 0.0 if row is None else max(0.0, (row.now - row.due_at).total_seconds())

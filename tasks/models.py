@@ -49,11 +49,15 @@ class Delivery(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED, db_default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     reason = models.CharField(max_length=8, choices=[(r.value, r.value) for r in Reason], blank=True, default="")
+    # The place in the chain of gateways whose turn it is.
+    route = models.PositiveSmallIntegerField(default=0, db_default=0)
     # True when the handset may have the same code twice, because nobody knew what became of an attempt.
     possibly_duplicated = models.BooleanField(default=False, db_default=False)
     # All times are the database's: web and worker may run on machines whose clocks differ.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     due_at = models.DateTimeField(db_default=Now())
+    # When a sweeper last rang for it: the bell that the request itself rang is the first.
+    rung_at = models.DateTimeField(db_default=Now())
     # When this number may be asked for again; a definite failure moves it to the present.
     resend_at = models.DateTimeField()
     # When its code signed somebody in. What is sent and never used is how SMS pumping shows.
@@ -115,6 +119,30 @@ class Attempt(models.Model):
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
         constraints = [models.UniqueConstraint(fields=["delivery", "n"], name="attempt_once")]
+        # By what a delivery report names.
+        indexes = [models.Index(fields=["provider_id"], name="attempt_provider")]
 
     def __str__(self) -> str:
         return f"{self.delivery_id[:8]} {self.n}: {self.outcome or 'under way'}"
+
+
+class Report(models.Model):
+    """A provider's delivery report, kept: it may come before the answer that says whose it is, and come twice."""
+
+    gateway = models.CharField(max_length=32)
+    provider_id = models.CharField(max_length=64, blank=True, default="")
+    # Our delivery's id, where the provider gives it back.
+    reference = models.CharField(max_length=32, blank=True, default="")
+    delivered = models.BooleanField()
+    provider_code = models.CharField(max_length=64, blank=True, default="")
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("delivery report")
+        verbose_name_plural = _("delivery reports")
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "provider_id", "reference", "delivered"], name="report_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gateway} {self.provider_id}: {'delivered' if self.delivered else 'failed'}"

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from huey.contrib.djhuey import db_task
 from huey.exceptions import CancelExecution
 
-from tasks import delivery, gateways
+from tasks import circuit, delivery, gateways
 from tasks.gateways import Message
 from tasks.models import Delivery, State
 
@@ -27,11 +27,13 @@ def send_sms_code(delivery_id: str) -> None:
     The row decides, not the queue: rung twice, late or for something long over, this does nothing.
     Raises NotYet when it is to be rung again.
     """
-    claim = delivery.claim(delivery_id)
-    if claim is None:
-        return
-    answer = gateways.get(claim.gateway).send(compose(claim.delivery))
-    if delivery.record(claim, answer) == State.RETRYING:
+    state = None
+    # Once, as a rule: after a retryable failure the next attempt is not due yet. Another gateway is tried at once.
+    while claim := delivery.claim(delivery_id):
+        answer = gateways.get(claim.gateway).send(compose(claim.delivery))
+        circuit.note(claim.gateway, answer)
+        state = delivery.record(claim, answer)
+    if state == State.RETRYING:
         raise NotYet
 
 

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from project import redis
-from tasks import debug, delivery, sweeper
+from tasks import debug, mend, sweeper
 from tasks.gateways import phone
 
 # Seconds: older than this, nobody is at work.
@@ -38,7 +38,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def _not_ready() -> str:
     """Return the first part that is not ready, empty when all are."""
     try:
-        waiting = delivery.oldest_waiting()
+        waiting = mend.oldest_waiting()
     except DatabaseError:
         return "database"
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -35,6 +35,8 @@ class Reason(StrEnum):
     WAIT = "wait"
     # Credentials, balance, template, address: the operator must act.
     OPERATOR = "operator"
+    # Nobody: another provider is tried at once.
+    ROUTE = "route"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Gateway(Protocol):
         ...
 
 
+@runtime_checkable
 class Reporting(Protocol):
     """What a gateway is besides, when its provider sends delivery reports. Their secret path is checked already."""
 

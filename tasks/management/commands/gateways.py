@@ -1,0 +1,45 @@
+"""`manage.py gateways`: which gateways there are, in the order in which they are tried, and how each is doing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Count, Q
+
+from project import redis
+from tasks import circuit, delivery
+from tasks.gateways import Outcome
+from tasks.models import Attempt
+
+
+class Command(BaseCommand):
+    """Prints a line a gateway."""
+
+    help = "Show every gateway with its circuit and its last hour."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Read the circuits from Redis and the hour from the table."""
+        hour = Attempt.objects.filter(started_at__gt=delivery.ago(delivery.HOUR)).values("gateway")
+        counts = {
+            row["gateway"]: row
+            for row in hour.annotate(
+                n=Count("pk"),
+                accepted=Count("pk", filter=Q(outcome=Outcome.ACCEPTED)),
+                unknown=Count("pk", filter=Q(outcome=Outcome.UNKNOWN)),
+            )
+        }
+        for name in settings.SMS_GATEWAYS:
+            try:
+                state = circuit.look(name)
+            except redis.Unavailable as error:
+                raise CommandError(f"Redis is away: {type(error).__name__}") from error
+            said = f"open, tried again in {state.open_for} s" if state.open_for else "closed"
+            row = counts.get(name, {"n": 0, "accepted": 0, "unknown": 0})
+            self.stdout.write(
+                f"{name}: circuit {said}, {state.faults} faults in a row; last hour {row['n']} attempts, "
+                f"{row['accepted']} accepted, {row['unknown']} unknown"
+            )
+        for region, chain in settings.SMS_ROUTES.items():
+            self.stdout.write(f"{region}: {' then '.join(chain)}")
