@@ -1,12 +1,12 @@
-// What the page cannot say in HTML and CSS alone. Everything here is a comfort: without it the forms
-// are plain posts, and the server keeps every rule by itself.
+// What HTML and CSS cannot say. All of it is comfort: without it the forms are plain posts, and the
+// server keeps every rule by itself.
 "use strict";
 
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const POLL_EVERY = 4000;
 
-  // ---- The form's token: login in another tab has given this browser a new one, so it is read when it is used.
+  // ---- The token: a login in another tab renews it, so it is read when it is used.
 
   const token = () => {
     const name = document.body.dataset.csrfCookie + "=";
@@ -21,7 +21,7 @@
     detail.parameters.csrfmiddlewaretoken = fresh;
   });
 
-  // Capturing, so that this comes before htmx: a waiting button sends nothing, and a plain post has a fresh token.
+  // Before htmx hears of it: a waiting button sends nothing, and a plain post has a fresh token.
   document.addEventListener("submit", (event) => {
     if ($("button[aria-disabled=true]", event.target)) {
       event.preventDefault();
@@ -32,25 +32,26 @@
     if (field && token()) field.value = token();
   }, true);
 
-  // ---- The socket. The server says "live"; only its absence must be noticed here.
+  // ---- The socket: the server says "live", its absence is noticed here.
 
   const connection = (state) => {
     const leaf = $("#connection");
-    if (leaf) leaf.dataset.state = state;
+    // Lost stays lost until the server speaks: each try to come back would make the word flicker.
+    if (leaf && !(state === "connecting" && leaf.dataset.state === "offline")) leaf.dataset.state = state;
   };
   const poll = () => {
     if ($("#connection")?.dataset.state !== "live") htmx.trigger("#poll", "poll");
   };
 
-  // A killed server is back within seconds, so never wait a minute; the jitter keeps a crowd of tabs apart.
+  // A killed server is back within seconds. The jitter keeps a crowd of tabs apart.
   htmx.config.wsReconnectDelay = (tries) => Math.min(8000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
 
-  // These events bubble only from an element that is still in the page, so a socket that was replaced is not heard.
+  // They bubble only from an element in the page, so a socket that was replaced is not heard.
   document.addEventListener("htmx:wsConnecting", () => connection("connecting"));
   document.addEventListener("htmx:wsError", () => connection("offline"));
   document.addEventListener("htmx:wsClose", ({ target, detail }) => {
     connection("offline");
-    // htmx comes back after a crash, not after a goodbye. A server that restarts in good order says goodbye too.
+    // htmx comes back after a crash, not after a goodbye, and a server that restarts says goodbye.
     if ([1006, 1011, 1012, 1013].includes(detail.event.code)) return;
     setTimeout(() => target.isConnected && detail.socketWrapper.reconnect(), 2000 + Math.random() * 2000);
   });
@@ -62,16 +63,30 @@
 
   // ---- Leaves
 
-  // A leaf that says the same again is left alone: no motion restarts and nothing is read out twice.
-  // An error message is the exception: the same mistake deserves to be heard twice.
+  // A push may overtake an answer that was written before it: what the socket has said of a leaf since the question
+  // was asked is newer than the answer, so that leaf of the answer is dropped.
+  const pushes = new Map();
+  const asked = new WeakMap();
+  let known = null;
+  document.addEventListener("htmx:beforeRequest", ({ detail }) => asked.set(detail.xhr, new Map(pushes)));
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => { known = asked.get(detail.xhr); });
+  document.addEventListener("htmx:wsBeforeMessage", () => { known = null; });
+  const overtaken = ({ id }) => {
+    if (!known) pushes.set(id, (pushes.get(id) ?? 0) + 1);
+    return known && id !== "live" && known.get(id) !== pushes.get(id);
+  };
+
+  // A leaf that says the same again is left alone: no motion restarts, nothing is read out twice.
+  // But the same mistake made twice is told twice.
   let held = "";
   document.addEventListener("htmx:oobBeforeSwap", ({ target, detail }) => {
     const fresh = detail.fragment.firstElementChild;
-    if (fresh?.isEqualNode(target) && !target.matches(".message, #live")) detail.shouldSwap = false;
+    const same = fresh?.isEqualNode(target) && !target.matches(".message, #live");
+    if (overtaken(target) || same) detail.shouldSwap = false;
     else if (target.contains(document.activeElement)) held = document.activeElement.id;
   });
   document.addEventListener("htmx:oobAfterSwap", () => {
-    // A pushed header must not take the keyboard's place away.
+    // A push must not take the keyboard's place away.
     if (held && document.activeElement === document.body) document.getElementById(held)?.focus();
     held = "";
   });
@@ -83,17 +98,9 @@
     if (Number(leaf.dataset.seconds) > 0) button.setAttribute("aria-disabled", "true");
     else button.removeAttribute("aria-disabled");
   };
-  const phone = () => {
-    const screen = $(".screen");
-    if (screen) screen.scrollTop = screen.scrollHeight;
-  };
   // Watching the page itself covers the reply, the push and the poll alike.
-  new MutationObserver((changes) => {
-    countdown();
-    if (changes.some((change) => $("#phone-messages", change.target) || change.target.closest?.("#phone-messages"))) phone();
-  }).observe(document.body, { childList: true, subtree: true });
+  new MutationObserver(countdown).observe(document.body, { childList: true, subtree: true });
   countdown();
-  phone();
 
   // ---- Answers
 
@@ -115,7 +122,7 @@
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
     if (!detail.elt.matches("form")) return;
     const { status, responseText } = detail.xhr;
-    // Every answer of ours brings leaves. One without is from somebody else: a proxy, or a page that has grown old.
+    // Every refusal of ours brings leaves. One without is a proxy's, or a broken server's.
     if (!status) trouble("away");
     else if (status >= 400 && !responseText.includes("hx-swap-oob")) trouble(status >= 500 ? "away" : "refused");
     else blame(detail.elt);
@@ -135,26 +142,4 @@
     // Sent as a password, so that no browser remembers it as text.
     password.form.addEventListener("submit", () => show(false), true);
   }
-
-  // ---- From the test phone into the sign-in page, from tab to tab of this browser
-
-  const channel = new BroadcastChannel("latchkey-phone");
-  channel.addEventListener("message", ({ data }) => {
-    const code = $("#code");
-    if (!code || !/^\d{4,10}$/.test(data)) return;
-    const tab = $("#by-code");
-    if (tab) tab.checked = true;
-    code.value = data;
-    code.dispatchEvent(new Event("input", { bubbles: true }));
-    code.focus();
-    $("#filled").textContent = code.form.dataset.filled;
-  });
-  document.addEventListener("click", ({ target }) => {
-    const button = target.closest("[data-code]");
-    if (!button) return;
-    channel.postMessage(button.dataset.code);
-    // Refused without https or a focused page: the channel has done the work all the same.
-    navigator.clipboard?.writeText(button.dataset.code).catch(() => {});
-    $("#copied").textContent = $("#copied").dataset.done;
-  });
 })();
