@@ -28,7 +28,7 @@ MODES = ("ok", "slow", "fail", "hang", "fail_times")
 SLOW = 3
 HANG = 5
 # The newest that the phone remembers.
-MEMORY = 50
+MEMORY = 20
 
 
 @dataclass(frozen=True, slots=True)
