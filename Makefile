@@ -13,7 +13,7 @@ py := $(VENV)/bin/python
 catalogues := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/django.po))
 # The locks are complete: there is nothing to resolve.
 install := $(py) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
-lock := $(py) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+lock := $(py) -m uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
 # A virtual environment whose Python has been upgraded away is made anew.
@@ -46,6 +46,7 @@ check: $(VENV)/dev.stamp $(catalogues) ## Check style, types, imports, templates
 format: $(VENV)/dev.stamp ## Put code and templates into shape
 	@$(py) -m ruff check --quiet --fix-only
 	@$(py) -m ruff format --quiet
+	@# It fails when it has changed something.
 	@find templates -name '*.html' -exec $(VENV)/bin/djade --target-version 5.2 {} + || true
 
 lock: $(VENV)/dev.stamp ## Write the locks after a change in pyproject.toml; versions that still fit stay

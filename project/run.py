@@ -48,9 +48,9 @@ DAPHNE = [
     # Warnings only: no line for each request.
     *("-v", "0"),
     "--no-server-name",
-    # The largest message from a page of ours is a few bytes.
-    *("--websocket-max-message-size", "4096"),
-    *("--websocket-max-frame-size", "4096"),
+    # It holds in both directions: the largest that we send is the dev phone's list. The consumer takes far less.
+    *("--websocket-max-message-size", "65536"),
+    *("--websocket-max-frame-size", "65536"),
     # For ever: daphne's own end of a socket carries a code on which no page comes back.
     *("--websocket_timeout", "-1"),
     *("--ping-interval", "20"),
@@ -223,7 +223,7 @@ def wait_until_ready(parts: list[Part], signals: Signals) -> None:
         if time.monotonic() - said > STILL_WAITING:
             said = time.monotonic()
             say(f"Not ready yet: {missing}")
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def _missing() -> str:
@@ -286,8 +286,8 @@ def stop(parts: list[Part]) -> None:
 def say(line: str, to: TextIO | None = None) -> None:
     """Print a line in one piece: several threads print."""
     out = to or sys.stdout
-    # When nobody reads any longer, the site goes on without a word.
-    with suppress(BrokenPipeError):
+    # When nobody reads any longer, or cannot read such letters, the site goes on without a word.
+    with suppress(OSError, UnicodeError):
         out.write(f"{line}\n")
         out.flush()
 
