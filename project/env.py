@@ -8,8 +8,16 @@ from typing import NoReturn
 from django.core.exceptions import ImproperlyConfigured
 
 
-class BadSetting(ImproperlyConfigured):
-    """A variable has a value we cannot work with; the one-line message says what to write instead."""
+class BadSetting(ImproperlyConfigured, SystemExit):
+    """A variable has a value we cannot work with; the one-line message says what to write instead.
+
+    Also a SystemExit, so that whatever was being started ends with that line and without a traceback.
+    """
+
+    def __init__(self, message: str) -> None:
+        """Take the line."""
+        super().__init__(message)
+        self.code = message
 
 
 def refuse(name: str, said: str, write: str) -> NoReturn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from contextlib import suppress
 
 from django.db import close_old_connections
@@ -62,7 +61,7 @@ def seen_ago() -> float | None:
 
 def run() -> None:
     """Sweep until told to stop. One bad round is logged and does not end the thread."""
-    while not _stop.wait(INTERVAL):
+    while True:
         close_old_connections()
         try:
             sweep()
@@ -70,7 +69,8 @@ def run() -> None:
             client.set(SEEN, client.time()[0], ex=3600)
         except Exception as error:  # noqa: BLE001
             logger.warning("this round of the sweeper failed: %s: %s", type(error).__name__, error)
-            time.sleep(1)
+        if _stop.wait(INTERVAL):
+            return
 
 
 @on_startup()
