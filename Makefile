@@ -23,7 +23,7 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: help run install test test-fast check format lock upgrade clean chromium
+.PHONY: help run install test test-fast check format lock upgrade messages pictures clean chromium
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -56,6 +56,12 @@ lock: $(VENV)/dev.stamp ## Write the locks after a change in pyproject.toml; ver
 upgrade: $(VENV)/dev.stamp ## Write the locks with the newest versions that pyproject.toml allows
 	@$(lock) -o requirements.lock --upgrade
 	@$(lock) -o requirements-dev.lock --upgrade --extra dev -c requirements.lock
+
+messages: $(VENV)/dev.stamp ## Collect the marked sentences for the translators
+	@$(py) -m tests.catalogue
+
+pictures: chromium $(VENV)/dev.stamp $(catalogues) ## Take the README's pictures anew, from a real run
+	@$(py) -m tests.pictures
 
 clean: ## Remove what can be made again; var/ with its data stays
 	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(catalogues)
