@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from dotenv import load_dotenv
-from huey import RedisHuey
+from huey import Huey, RedisHuey
 from huey.serializer import SignedSerializer
 from redis import ConnectionPool
 
@@ -103,7 +105,12 @@ SECURE_HSTS_PRELOAD = SECURE
 # Without REDIS_URL, a Valkey of our own under VAR_DIR. Its address is only read here; who serves starts it.
 EMBEDDED_VALKEY = not env.text("REDIS_URL")
 REDIS_URL = valkey.url(VAR_DIR) if EMBEDDED_VALKEY else env.text("REDIS_URL")
-if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+try:
+    # The queue's. The worker's blocking read takes one second, so this time-out must be longer.
+    QUEUE_POOL = ConnectionPool.from_url(
+        REDIS_URL, socket_timeout=5, socket_connect_timeout=1, max_connections=200, retry=None
+    )
+except ValueError:
     env.refuse("REDIS_URL", "is not an address of Redis", "Write REDIS_URL=redis://:password@host:6379/0.")
 
 DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'latchkey.sqlite3'}")
@@ -150,24 +157,47 @@ CHANNEL_LAYERS = {
     }
 }
 
-# The queue. An instance and not a dict: with a dict, `immediate` follows DEBUG and nothing is asynchronous.
-HUEY = RedisHuey(
-    env.text("QUEUE_NAME", "latchkey"),
-    immediate=False,
-    results=False,
-    # Pickle as it is would let whoever can write to Redis run code in the worker.
-    serializer=SignedSerializer(secret=SECRET_KEY, salt="latchkey.queue"),
-    # The worker's blocking read takes one second, so this time-out must be longer.
-    connection_pool=ConnectionPool.from_url(
-        REDIS_URL, socket_timeout=5, socket_connect_timeout=1, max_connections=200, retry=None
-    ),
-)
+# Empty: the queue is in Redis. amqp://...: it is in RabbitMQ, and everything else of Huey's stays in Redis.
+BROKER_URL = env.text("BROKER_URL")
+
+
+def _huey() -> Huey:
+    """Return the queue. An instance and not a dict: with a dict, `immediate` follows DEBUG: nothing is asynchronous."""
+    name = env.text("QUEUE_NAME", "latchkey")
+    options: dict[str, Any] = {
+        "immediate": False,
+        "results": False,
+        # Pickle as it is would let whoever can write to the queue run code in the worker.
+        "serializer": SignedSerializer(secret=SECRET_KEY, salt="latchkey.queue"),
+        "connection_pool": QUEUE_POOL,
+    }
+    if not BROKER_URL:
+        return RedisHuey(name, **options)
+    # Imported here: who has no RabbitMQ does not wait for its client at each start.
+    from project import queue, rabbitmq
+
+    address = rabbitmq.Address.parse(BROKER_URL)
+    if address is None:
+        env.refuse(
+            "BROKER_URL",
+            "is not an address of RabbitMQ",
+            "Write BROKER_URL=amqp://user:password@host:5672/vhost with special characters as %2F, or leave it out: "
+            "the queue is in Redis then.",
+        )
+    return queue.RabbitHuey(name, address=address, **options)
+
+
+HUEY = _huey()
 
 # --- SMS ---
 
 GATEWAYS = {
     "phone": "tasks.gateways.phone.Phone",
     "yuntongxun": "tasks.gateways.yuntongxun.Yuntongxun",
+    "aliyun": "tasks.gateways.aliyun.Aliyun",
+    "tencent": "tasks.gateways.tencent.Tencent",
+    "twilio": "tasks.gateways.twilio.Twilio",
+    "apprise": "tasks.gateways.anything.Anything",
 }
 SMS_GATEWAYS = env.words("SMS_GATEWAYS", "phone")
 for _name in SMS_GATEWAYS:
@@ -196,17 +226,70 @@ def _routes() -> dict[str, list[str]]:
 
 SMS_ROUTES = _routes()
 
+# <GATEWAY>_RECEIPT_SECRET is part of the address that a provider reports to, /receipts/<gateway>/<secret>/.
 YUNTONGXUN_ACCOUNT_SID = env.text("YUNTONGXUN_ACCOUNT_SID")
 YUNTONGXUN_AUTH_TOKEN = env.text("YUNTONGXUN_AUTH_TOKEN")
 YUNTONGXUN_APP_ID = env.text("YUNTONGXUN_APP_ID")
 YUNTONGXUN_TEMPLATE_ID = env.text("YUNTONGXUN_TEMPLATE_ID", "1")
 YUNTONGXUN_BASE_URL = env.text("YUNTONGXUN_BASE_URL", "https://app.cloopen.com:8883")
-if "yuntongxun" in SMS_GATEWAYS:
-    if not YUNTONGXUN_BASE_URL.startswith("https://" if not DEBUG else ("https://", "http://")):
-        env.refuse("YUNTONGXUN_BASE_URL", "is not an https address", "Leave it out: the provider's own is the default.")
-    for _name in ("YUNTONGXUN_ACCOUNT_SID", "YUNTONGXUN_AUTH_TOKEN", "YUNTONGXUN_APP_ID"):
-        if not env.text(_name):
-            env.refuse(_name, "is not set", "Write the value from the provider's console, or leave yuntongxun out.")
+YUNTONGXUN_RECEIPT_SECRET = env.text("YUNTONGXUN_RECEIPT_SECRET")
+
+ALIYUN_ACCESS_KEY_ID = env.text("ALIYUN_ACCESS_KEY_ID")
+ALIYUN_ACCESS_KEY_SECRET = env.text("ALIYUN_ACCESS_KEY_SECRET")
+ALIYUN_SIGN_NAME = env.text("ALIYUN_SIGN_NAME")
+ALIYUN_TEMPLATE_CODE = env.text("ALIYUN_TEMPLATE_CODE")
+ALIYUN_BASE_URL = env.text("ALIYUN_BASE_URL", "https://dysmsapi.aliyuncs.com")
+ALIYUN_RECEIPT_SECRET = env.text("ALIYUN_RECEIPT_SECRET")
+
+TENCENT_SECRET_ID = env.text("TENCENT_SECRET_ID")
+TENCENT_SECRET_KEY = env.text("TENCENT_SECRET_KEY")
+TENCENT_SDK_APP_ID = env.text("TENCENT_SDK_APP_ID")
+TENCENT_SIGN_NAME = env.text("TENCENT_SIGN_NAME")
+TENCENT_TEMPLATE_ID = env.text("TENCENT_TEMPLATE_ID")
+TENCENT_REGION = env.text("TENCENT_REGION", "ap-guangzhou")
+TENCENT_BASE_URL = env.text("TENCENT_BASE_URL", "https://sms.tencentcloudapi.com")
+TENCENT_RECEIPT_SECRET = env.text("TENCENT_RECEIPT_SECRET")
+
+TWILIO_ACCOUNT_SID = env.text("TWILIO_ACCOUNT_SID")
+TWILIO_AUTH_TOKEN = env.text("TWILIO_AUTH_TOKEN")
+TWILIO_FROM = env.text("TWILIO_FROM")
+TWILIO_MESSAGING_SERVICE_SID = env.text("TWILIO_MESSAGING_SERVICE_SID")
+TWILIO_BASE_URL = env.text("TWILIO_BASE_URL", "https://api.twilio.com")
+TWILIO_RECEIPT_SECRET = env.text("TWILIO_RECEIPT_SECRET")
+
+# A service as Apprise writes it, with {to} or {digits} where the number goes: +8613800138000 or 8613800138000.
+APPRISE_URL = env.text("APPRISE_URL")
+
+# What a gateway cannot do without. Of two words with a bar between them, one is enough.
+_NEEDS = {
+    "phone": [],
+    "yuntongxun": ["YUNTONGXUN_ACCOUNT_SID", "YUNTONGXUN_AUTH_TOKEN", "YUNTONGXUN_APP_ID"],
+    "aliyun": ["ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET", "ALIYUN_SIGN_NAME", "ALIYUN_TEMPLATE_CODE"],
+    # Abroad it needs no sign name.
+    "tencent": ["TENCENT_SECRET_ID", "TENCENT_SECRET_KEY", "TENCENT_SDK_APP_ID", "TENCENT_TEMPLATE_ID"],
+    "twilio": ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM|TWILIO_MESSAGING_SERVICE_SID"],
+    "apprise": ["APPRISE_URL"],
+}
+for _name in SMS_GATEWAYS:
+    _base, _secret = f"{_name.upper()}_BASE_URL", f"{_name.upper()}_RECEIPT_SECRET"
+    if not globals().get(_base, "https://").startswith("https://" if not DEBUG else ("https://", "http://")):
+        env.refuse(_base, "is not an https address", "Leave it out: the provider's own is the default.")
+    for _need in _NEEDS[_name]:
+        if not any(env.text(_one) for _one in _need.split("|")):
+            env.refuse(
+                _need.replace("|", " or "),
+                "is not set",
+                f"Write the value from the provider's console, or leave {_name} out.",
+            )
+    if env.text(_secret) and not re.fullmatch(r"[0-9A-Za-z_-]{16,128}", env.text(_secret)):
+        env.refuse(
+            _secret, "cannot be part of an address or can be guessed", "Write 32 random letters and digits, or nothing."
+        )
+if "apprise" in SMS_GATEWAYS:
+    if importlib.util.find_spec("apprise") is None:
+        env.refuse("SMS_GATEWAYS", "names 'apprise', which is not installed", "Install it: pip install apprise.")
+    if "{to}" not in APPRISE_URL and "{digits}" not in APPRISE_URL:
+        env.refuse("APPRISE_URL", "has no place for the number", "Write {to} or {digits} where the number goes.")
 
 SMS_REGIONS = [region.upper() for region in env.words("SMS_REGIONS", "CN")]
 for _name in SMS_REGIONS:
@@ -342,6 +425,8 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "static"
+# WhiteNoise warns of a folder that is not there.
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 # Served from where they are installed, so that a server starts without a step before it.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
@@ -352,13 +437,16 @@ LOGGING = {
     "disable_existing_loggers": False,
     # A 503 says which part is away; the part's own logger has said so.
     "filters": {
+        # Redis away: eight workers would each write fifty lines, again and again.
+        "one_line": {"()": "project.log.OneLine"},
+        "no_blame": {"()": "project.log.NoBlame"},
         "no_503": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", 0) != 503,
         }
     },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["no_blame"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "accounts": {"level": "INFO"},
@@ -369,5 +457,9 @@ LOGGING = {
         "django.request": {"level": "ERROR", "filters": ["no_503"]},
         # The worker gives this one a handler of its own.
         "huey": {"propagate": False},
+        "huey.consumer.Worker": {"filters": ["one_line"]},
+        "huey.consumer.Scheduler": {"filters": ["one_line"]},
+        # The client's many words about one lost connection; ours are one line.
+        "pika": {"level": "CRITICAL"},
     },
 }

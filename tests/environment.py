@@ -16,8 +16,11 @@ if "LATCHKEY_TEST_DIR" not in os.environ:
     os.environ["LATCHKEY_TEST_DIR"] = tempfile.mkdtemp(prefix="latchkey-tests-")
     atexit.register(shutil.rmtree, os.environ["LATCHKEY_TEST_DIR"], ignore_errors=True)
 
-SETTINGS = ("SMS_", "YUNTONGXUN_", "REDIS_URL", "DATABASE_URL", "BROKER_URL", "PUBLIC_ORIGIN", "ALLOWED_HOSTS",
-            "TRUSTED_PROXIES", "SIGN_UP", "HOST", "PORT", "QUEUE_NAME", "SECRET_KEY_FALLBACKS")  # fmt: skip
+SETTINGS = (
+    *("SMS_", "YUNTONGXUN_", "ALIYUN_", "TENCENT_", "TWILIO_", "APPRISE_", "SIGN_UP", "SECRET_KEY_FALLBACKS"),
+    *("REDIS_URL", "DATABASE_URL", "BROKER_URL", "QUEUE_NAME"),
+    *("PUBLIC_ORIGIN", "ALLOWED_HOSTS", "TRUSTED_PROXIES", "HOST", "PORT"),
+)
 for name in [name for name in os.environ if name.startswith(SETTINGS) and name != "HOSTNAME"]:
     del os.environ[name]
 os.environ |= {

@@ -49,7 +49,8 @@ UNLISTED = Verdict(Outcome.UNKNOWN, Reason.OPERATOR, "a status code that is not 
 
 def expand(table: tuple[Row, ...]) -> dict[str, Verdict]:
     """Return a table's verdicts by code."""
-    return {code: Verdict(*verdict) for codes, *verdict in table for code in codes.split()}
+    rows = ((codes.split(), Verdict(outcome, reason, meaning)) for codes, outcome, reason, meaning in table)
+    return {code: verdict for codes, verdict in rows for code in codes}
 
 
 def look_up(verdicts: Mapping[str, Verdict], code: str) -> Verdict:

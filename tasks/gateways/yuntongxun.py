@@ -76,8 +76,8 @@ TABLE: tuple[Row, ...] = (
 
 def _expand() -> Iterator[tuple[str, Verdict]]:
     for codes, outcome, reason, meaning in TABLE:
-        for word in codes.split():
-            first, _, last = word.partition("-")
+        for span in codes.split():
+            first, _, last = span.partition("-")
             for code in range(int(first), int(last or first) + 1):
                 yield f"{code:06}", Verdict(outcome, reason, meaning)
 

@@ -1,0 +1,150 @@
+"""Twilio (api.twilio.com): one message a call, and an outcome for every way it can end.
+
+A repeat may be a second SMS: nothing on the provider's pages says otherwise. It takes the finished text, and reports
+to an address that we name with each message, signed with the account's token.
+
+Sources: twilio.com/docs/messaging/api/message-resource for the request, twilio.com/docs/api/errors for the codes,
+twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks for the reports and
+twilio.com/docs/usage/webhooks/webhooks-security for their signature. The outcomes are ours.
+
+The request is our own work, because the SDK (twilio 9) sits on requests, whose time-outs are for each read and not for
+the whole, asks the environment's proxy, and leaves "no connection" and "no answer" to be told apart from the exceptions
+of a library two floors down. There is nothing to sign on the way out: it is HTTP Basic.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+
+import phonenumbers
+from django.conf import settings
+
+from tasks.gateways import Forged, Outcome, Reason, Receipt, http
+from tasks.gateways.dialect import Request, Row, exchange, expand, judge, read_object, word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tasks.gateways import Answer, Message
+
+VERSION = "2010-04-01"
+# How the provider names a message.
+SID = r"(SM|MM)[0-9a-f]{32}"
+
+# An error has a number, a message that was taken has a status.
+TABLE: tuple[Row, ...] = (
+    ("queued accepted scheduled sending sent delivered", Outcome.ACCEPTED, Reason.NONE, "accepted"),
+    ("failed undelivered canceled", Outcome.REFUSED, Reason.OPERATOR, "taken and given up at once"),
+    ("20429 14107", Outcome.NOT_SENT, Reason.NONE, "too many requests at once"),
+    ("21730", Outcome.NOT_SENT, Reason.NONE, "the provider is under maintenance"),
+    # These two are of a message that came to its end, not on a handset: the page on each says to send it again.
+    ("30003", Outcome.NOT_SENT, Reason.NONE, "the handset cannot be reached just now"),
+    ("30500", Outcome.NOT_SENT, Reason.NONE, "the provider asks to send it again"),
+    ("20500 20503 20504", Outcome.UNKNOWN, Reason.NONE, "an error inside the provider"),
+    ("30008", Outcome.UNKNOWN, Reason.NONE, "sending failed"),
+    ("21211 21214 21217 21614 21635 30005 30006", Outcome.REFUSED, Reason.NUMBER, "not a number it can send to"),
+    ("21610 30004", Outcome.REFUSED, Reason.NUMBER, "the number has opted out or is blocked"),
+    # These hang on the number and must not make all others wait: so they are no matter for the operator.
+    ("21408 21612", Outcome.REFUSED, Reason.NUMBER, "the number's country is not served"),
+    ("30450 30453", Outcome.REFUSED, Reason.NUMBER, "taken for fraud at this number"),
+    ("20003 20005 20006 20404 30002", Outcome.REFUSED, Reason.OPERATOR, "the account: check account sid and token"),
+    ("20008", Outcome.REFUSED, Reason.OPERATOR, "the credentials are for tests only"),
+    ("21608", Outcome.REFUSED, Reason.OPERATOR, "a trial account reaches verified numbers only"),
+    ("21212 21603 21606 21611 21659 21660 21661 21701 21702 21703 21704 21705", Outcome.REFUSED, Reason.OPERATOR,
+     "the sender: check from or messaging service sid"),
+    ("30007 30032 30034", Outcome.REFUSED, Reason.OPERATOR, "filtered: the sender is not registered, or the content"),
+    ("21602 21605 21617 21619", Outcome.REFUSED, Reason.OPERATOR, "the content"),
+    ("21609", Outcome.REFUSED, Reason.OPERATOR, "the address for reports: check PUBLIC_ORIGIN"),
+    ("20001 20002 20422 21604", Outcome.REFUSED, Reason.OPERATOR, "the request"),
+)  # fmt: skip
+
+VERDICTS = expand(TABLE)
+
+# The ways a message can end; what is not here is on its way still.
+ENDS = {"delivered": True, "read": True, "undelivered": False, "failed": False, "canceled": False}
+
+
+class Twilio:
+    """The Messages gateway. Holds nothing: settings are read at each send, connections belong to the process."""
+
+    idempotent = False
+    # Any 2xx will do. XML, because the provider's debugger complains of other types.
+    receipt_reply = ("text/xml", "")
+
+    def send(self, message: Message) -> Answer:
+        """Send one message; see twilio.com/docs/messaging/api/message-resource. Never raises."""
+        return exchange(lambda: _request(message), _read)
+
+    def receipts(self, body: bytes, form: Mapping[str, str], url: str, headers: Mapping[str, str]) -> list[Receipt]:
+        """Read a status callback; see the page on outbound message status. Raises Forged."""
+        token = settings.TWILIO_AUTH_TOKEN
+        given = headers.get("X-Twilio-Signature", "").encode()
+        # In a time that does not tell how much of it was right.
+        if not token or not any(hmac.compare_digest(given, sign(token, each, form).encode()) for each in _ports(url)):
+            raise Forged("the signature is wrong")
+        sid = word(form.get("MessageSid"), SID)
+        if not sid or "MessageStatus" not in form:
+            raise Forged("not a status callback")
+        status = form["MessageStatus"]
+        if status not in ENDS:
+            return []
+        return [Receipt(ENDS[status], sid, provider_code=word(form.get("ErrorCode"), r"[0-9]{1,8}") or status)]
+
+
+def sign(token: str, url: str, form: Mapping[str, str]) -> str:
+    """Return what X-Twilio-Signature has to be; see twilio.com/docs/usage/webhooks/webhooks-security."""
+    text = url + "".join(f"{name}{form[name]}" for name in sorted(form))
+    return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+def _ports(url: str) -> Iterator[str]:
+    """Yield an address as it is, without its port, and with the port that goes without saying.
+
+    The provider's own libraries try these, because what it signs has changed over the years.
+    """
+    yield url
+    parts = urlsplit(url)
+    if parts.port:
+        yield parts._replace(netloc=parts.netloc.rpartition(":")[0]).geturl()
+    else:
+        yield parts._replace(netloc=f"{parts.netloc}:{443 if parts.scheme == 'https' else 80}").geturl()
+
+
+def _request(message: Message) -> Request:
+    sid = settings.TWILIO_ACCOUNT_SID
+    # Parsed only to be sure that it is a number: E.164 with the plus is what the provider takes.
+    number = phonenumbers.format_number(phonenumbers.parse(message.to), phonenumbers.PhoneNumberFormat.E164)
+    fields = {"To": number, "Body": message.text}
+    if settings.TWILIO_MESSAGING_SERVICE_SID:
+        fields["MessagingServiceSid"] = settings.TWILIO_MESSAGING_SERVICE_SID
+    else:
+        fields["From"] = settings.TWILIO_FROM
+    # Over plain http the path, which is the secret, would be anybody's who listens.
+    if settings.TWILIO_RECEIPT_SECRET and settings.PUBLIC_ORIGIN.startswith("https://"):
+        fields["StatusCallback"] = f"{settings.PUBLIC_ORIGIN}/receipts/twilio/{settings.TWILIO_RECEIPT_SECRET}/"
+    headers = {
+        "Accept": "application/json",
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Authorization": "Basic " + base64.b64encode(f"{sid}:{settings.TWILIO_AUTH_TOKEN}".encode()).decode(),
+    }
+    base = settings.TWILIO_BASE_URL.rstrip("/")
+    url = f"{base}/{VERSION}/Accounts/{quote(sid, safe='')}/Messages.json"
+    return Request(url, headers, urlencode(fields).encode())
+
+
+def _read(reply: http.Reply) -> Answer:
+    # `message` and `body` stay unread: they hold the number and the code.
+    answer = read_object(reply.body)
+    sid = word(answer.get("sid"), SID)
+    code = _number(answer.get("code")) or _number(answer.get("error_code"))
+    if not code and sid:
+        code = word(answer.get("status"), r"[a-z_]{1,32}")
+    return judge(reply, code, sid, VERDICTS)
+
+
+def _number(value: object) -> str:
+    return str(value) if type(value) is int and 0 < value < 1_000_000 else ""

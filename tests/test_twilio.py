@@ -1,0 +1,250 @@
+"""The Twilio gateway over real HTTP, against a provider of our own that checks like the real one."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from django.urls import reverse
+
+from tasks.gateways import Answer, Outcome, Reason, http
+from tasks.gateways.twilio import VERDICTS, Twilio
+from tests.providers.common import (
+    ACCEPTED,
+    FAULTS,
+    NONE,
+    NONSENSE,
+    NOT_SENT,
+    NUMBER,
+    OPERATOR,
+    REFUSED,
+    STALLS,
+    UNKNOWN,
+    message,
+    nothing_secret,
+    use,
+)
+from tests.providers.twilio import Twilio as FakeTwilio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_django import Settings
+
+
+@pytest.fixture
+def provider(settings: Settings) -> Iterator[FakeTwilio]:
+    with FakeTwilio() as provider:
+        use(provider, settings)
+        yield provider
+
+
+def send(**changes: str) -> Answer:
+    return Twilio().send(message(**changes))
+
+
+# A person asks for a code
+
+
+def test_a_person_gets_the_code_they_asked_for(provider: FakeTwilio) -> None:
+    answer = send(code="000042")
+    [sms] = provider.sent
+    assert (sms.to, sms.code) == ("+8613800138000", "000042")
+    assert provider.requests[0].body["Body"] == "000042 is your code"
+    assert provider.violations == []
+    assert (answer.outcome, answer.reason, answer.provider_code) == (ACCEPTED, NONE, "queued")
+    assert answer.provider_id == sms.sid != ""
+
+
+def test_a_messaging_service_is_named_instead_of_a_number(settings: Settings, provider: FakeTwilio) -> None:
+    settings.TWILIO_MESSAGING_SERVICE_SID = "MG" + "0" * 32
+    answer = send()
+    assert (answer.outcome, answer.provider_code) == (ACCEPTED, "accepted")
+    assert "From" not in provider.requests[0].body
+    assert provider.violations == []
+
+
+def test_a_wrong_token_is_not_let_in(settings: Settings, provider: FakeTwilio) -> None:
+    settings.TWILIO_AUTH_TOKEN = "0" * 32
+    answer = send()
+    assert (answer.outcome, answer.reason, answer.provider_code) == (REFUSED, OPERATOR, "20003")
+    assert len(provider.violations) == 1, "the provider can find fault, so its silence elsewhere means something"
+
+
+def test_a_person_who_has_opted_out_is_told(provider: FakeTwilio) -> None:
+    provider.cooldown = 60
+    assert send().outcome is ACCEPTED
+    answer = send()
+    assert (answer.outcome, answer.reason, answer.provider_code) == (REFUSED, NUMBER, "21610")
+
+
+@pytest.mark.parametrize(
+    ("origin", "secret", "callback"),
+    [
+        ("https://login.example.org", "s" * 32, "https://login.example.org/receipts/twilio/" + "s" * 32 + "/"),
+        ("https://login.example.org", "", None),
+        ("http://127.0.0.1:8000", "s" * 32, None),
+    ],
+)
+def test_reports_are_asked_for_where_they_can_come_safely(
+    settings: Settings, provider: FakeTwilio, origin: str, secret: str, callback: str | None
+) -> None:
+    settings.PUBLIC_ORIGIN, settings.TWILIO_RECEIPT_SECRET = origin, secret
+    assert send().outcome is ACCEPTED
+    assert provider.requests[0].body.get("StatusCallback") == callback
+    assert provider.violations == []
+    # The form is the site's own address for it.
+    if callback:
+        assert reverse("receipts", args=["twilio", secret]) == callback.removeprefix(origin)
+
+
+def test_a_message_that_was_given_up_at_once_is_not_accepted(provider: FakeTwilio) -> None:
+    sid = "SM" + "0" * 32
+    provider.script('200:{"sid":"' + sid + '","status":"failed","error_code":30006}')
+    answer = send()
+    assert (answer.outcome, answer.reason, answer.provider_code) == (REFUSED, NUMBER, "30006")
+
+
+@pytest.mark.parametrize("sid", ["null", "7", '"SM"', '"<b>"', '"AC00000000000000000000000000000000"'])
+def test_a_success_without_an_id_is_no_success(provider: FakeTwilio, sid: str) -> None:
+    provider.script('200:{"status":"queued","sid":' + sid + "}")
+    assert send().outcome is UNKNOWN
+
+
+# The provider's own words, as its pages have them: the gateway's table is checked against these, not against itself.
+
+SAID: list[tuple[str, Outcome, Reason]] = [
+    ("queued accepted sending sent", ACCEPTED, NONE),
+    ("failed undelivered canceled", REFUSED, OPERATOR),
+    ("20429 14107 21730 30003 30500", NOT_SENT, NONE),
+    ("20500 20503 20504 30008", UNKNOWN, NONE),
+    ("21211 21214 21217 21614 21635 30005 30006 21610 30004 21408 21612 30450 30453", REFUSED, NUMBER),
+    ("20003 20005 20006 20404 30002 20008 21608", REFUSED, OPERATOR),
+    ("21212 21603 21606 21611 21659 21660 21661 21701 21702 21703 21704 21705", REFUSED, OPERATOR),
+    ("30007 30032 30034 21602 21605 21617 21619 21609 20001 20002 20422 21604", REFUSED, OPERATOR),
+    # In no list: nobody knows, and the operator reads the code.
+    ("21999 30999 99999", UNKNOWN, OPERATOR),
+]
+
+
+@pytest.mark.parametrize(("codes", "outcome", "reason"), SAID, ids=[codes[:30] for codes, *_ in SAID])
+def test_each_code_has_its_outcome(provider: FakeTwilio, codes: str, outcome: Outcome, reason: Reason) -> None:
+    for code in codes.split():
+        provider.script(code)
+        answer = send()
+        assert (answer.provider_code, answer.outcome, answer.reason) == (code, outcome, reason)
+        assert answer.detail
+    assert provider.violations == []
+
+
+def test_no_row_of_the_table_is_left_out_of_the_test_above() -> None:
+    said = {code for codes, *_ in SAID for code in codes.split()}
+    # Words for what comes later than an answer; one that has them all the same is as good.
+    assert {"scheduled", "delivered"} <= VERDICTS.keys()
+    for entry in VERDICTS.keys() - {"scheduled", "delivered"}:
+        start = entry.removesuffix("*")
+        assert entry in said or (start != entry and any(code.startswith(start) for code in said)), entry
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("TWILIO_ACCOUNT_SID", "nobody", "20003"),
+        ("TWILIO_ACCOUNT_SID", "../a b/?", "20003"),
+        ("TWILIO_FROM", "+15005550001", "21606"),
+        ("TWILIO_FROM", "", "21603"),
+        ("TWILIO_MESSAGING_SERVICE_SID", "MG", "21701"),
+    ],
+)
+def test_a_wrong_setting_is_the_operators_to_mend(
+    settings: Settings, provider: FakeTwilio, name: str, value: str, code: str
+) -> None:
+    setattr(settings, name, value)
+    answer = send()
+    assert (answer.outcome, answer.reason, answer.provider_code) == (REFUSED, OPERATOR, code)
+    assert provider.sent == []
+
+
+# Faults
+
+
+@pytest.mark.parametrize(("mode", "outcome", "reason", "arrives"), FAULTS)
+def test_each_fault_has_its_outcome(
+    provider: FakeTwilio, mode: str, outcome: Outcome, reason: Reason, arrives: bool
+) -> None:
+    provider.script(mode)
+    answer = send()
+    assert (answer.outcome, answer.reason) == (outcome, reason)
+    assert len(provider.sent) == arrives
+    assert len(provider.requests) == 1, "one send is one request: repeating is not the gateway's to decide"
+    assert provider.violations == []
+    # And the next person is none the worse for it.
+    assert send().outcome is ACCEPTED
+
+
+@pytest.mark.parametrize("body", NONSENSE, ids=range(len(NONSENSE)))
+def test_an_answer_that_is_none_is_not_taken_for_one(provider: FakeTwilio, body: str) -> None:
+    provider.script(f"200:{body}")
+    answer = send()
+    assert (answer.outcome, answer.reason, answer.provider_code) == (UNKNOWN, NONE, "")
+
+
+def test_a_provider_that_stalls_holds_a_worker_for_seconds_not_minutes(provider: FakeTwilio) -> None:
+    provider.script(*STALLS)
+    started = time.monotonic()
+    with ThreadPoolExecutor(len(STALLS)) as pool:
+        answers = list(pool.map(lambda _: send(), STALLS))
+    assert {answer.outcome for answer in answers} == {UNKNOWN}
+    assert time.monotonic() - started < http.TOTAL + 4
+    assert len(provider.sent) == 3, "a refusal would have been a lie"
+
+
+def test_a_provider_that_is_down_has_got_nothing(provider: FakeTwilio) -> None:
+    with provider.down():
+        assert send().outcome is NOT_SENT
+    assert send().outcome is ACCEPTED
+
+
+def test_a_repeat_is_a_second_sms(provider: FakeTwilio) -> None:
+    """So the gateway does not call itself idempotent."""
+    reference = uuid4().hex
+    send(reference=reference)
+    send(reference=reference)
+    assert len(provider.sent) == 2
+    assert not Twilio.idempotent
+
+
+@pytest.mark.parametrize("to", ["", "+", "hello", "13800138000", "+86"])
+def test_what_is_not_a_number_in_e164_never_leaves(provider: FakeTwilio, to: str) -> None:
+    answer = send(to=to)
+    assert (answer.outcome, answer.reason) == (REFUSED, NUMBER)
+    assert provider.requests == []
+
+
+@pytest.mark.parametrize(
+    "name", ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM", "TWILIO_MESSAGING_SERVICE_SID"]
+)
+def test_a_missing_setting_is_an_answer_not_an_exception(settings: Settings, provider: FakeTwilio, name: str) -> None:
+    delattr(settings, name)
+    answer = send()
+    assert (answer.outcome, answer.reason) == (REFUSED, OPERATOR)
+    assert provider.requests == []
+
+
+@pytest.mark.parametrize("base", ["", "provider", "ftp://provider", "http://[", "https://例子.invalid"])
+def test_a_nonsensical_base_url_is_an_answer_not_an_exception(
+    settings: Settings, provider: FakeTwilio, base: str
+) -> None:
+    settings.TWILIO_BASE_URL = base
+    assert send().outcome in {NOT_SENT, REFUSED, UNKNOWN}
+
+
+@pytest.mark.parametrize("mode", ["ok", "bad_number", "auth_error", "503", "400", "reset", "accept_then_garbage"])
+def test_nothing_secret_is_written_down(provider: FakeTwilio, caplog: pytest.LogCaptureFixture, mode: str) -> None:
+    provider.script(mode)
+    with nothing_secret(caplog, provider.token, "13912345678", "8613912345678", "271828") as said:
+        said.append(send(to="+8613912345678", code="271828"))
+    assert provider.requests[0].headers["authorization"] not in caplog.text
