@@ -1,4 +1,4 @@
-"""What every test may ask for: a site of its own, a provider, a browser. Nothing is shared with the machine's services."""
+"""What every test may ask for: a site of its own, a provider. Nothing is shared with the machine's services."""
 
 from __future__ import annotations
 

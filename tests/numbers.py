@@ -9,5 +9,5 @@ _next = itertools.count(1)
 
 
 def number() -> str:
-    """Return a fresh mainland mobile number, as a visitor types it. Unique within a process, and a site belongs to one."""
+    """Return a fresh mainland number, as a visitor types it."""
     return f"139{os.getpid() % 1000:03}{next(_next):05}"

@@ -112,9 +112,11 @@ class Part:
 
 
 class Stack:
-    """All parts of one site. Settings are given by their names; what is not given is chosen so that limits do not bite."""
+    """All parts of one site. Settings are given by their names; without them the limits do not bite."""
 
-    def __init__(self, folder: Path, *, provider: Provider | None = None, webs: int = 1, workers: int = 1, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, *, provider: Provider | None = None, webs: int = 1, workers: int = 1, **settings: str
+    ) -> None:
         """Prepare a site in a folder. With a provider the gateway is Yuntongxun, else the dev phone."""
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +140,12 @@ class Stack:
         }
         # Nothing of the developer's environment gets in but what a process needs to run.
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-        self.environment = {**kept, "PYTHONUNBUFFERED": "1", "DJANGO_SETTINGS_MODULE": "project.settings", **self.settings}
+        self.environment = {
+            **kept,
+            "PYTHONUNBUFFERED": "1",
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+            **self.settings,
+        }
         self.webs = [
             self._part(f"web{n}", [str(BIN / "daphne"), "-v", "0", "-p", str(port), "asgi:application"])
             for n, port in enumerate(self.ports)
@@ -199,7 +206,7 @@ class Stack:
     def get(self, path: str, port: int | None = None) -> httpx.Response:
         """Get a page as nobody in particular; a server that is away is a 599."""
         try:
-            return httpx.get(f"http://127.0.0.1:{port or self.ports[0]}{path}", timeout=10)
+            return httpx.get(f"http://127.0.0.1:{port or self.ports[0]}{path}", timeout=10, verify=False)
         except httpx.TransportError:
             return httpx.Response(599)
 
@@ -261,11 +268,12 @@ class Stack:
 
     def wait_for_state(self, state: str, seconds: float = 30) -> dict[str, Any]:
         """Wait until the newest delivery is in a state, and return it."""
-        return wait_until(
-            lambda: next((row for row in self.deliveries()[-1:] if row["state"] == state), None),
+        found = wait_until(
+            lambda: [row for row in self.deliveries()[-1:] if row["state"] == state],
             seconds,
             f"no delivery became {state}",
         )
+        return found[0]
 
     def manage(self, *words: str, **more: str) -> str:
         """Run manage.py for this site and return what it said."""

@@ -146,7 +146,7 @@ class Fake:
         self.port = port
         self.closing = threading.Event()
         self._tls = tls
-        self._on_sent = on_sent
+        self.on_sent = on_sent
         self._changed = threading.Condition()
         self._mode = "ok"
         self._script: deque[str] = deque()
@@ -308,8 +308,8 @@ class Fake:
             self._sent += new
             self._changed.notify_all()
         for sms in new:
-            if self._on_sent:
-                self._on_sent(sms)
+            if self.on_sent:
+                self.on_sent(sms)
         return "taken"
 
     def used(self, kind: str, value: str) -> bool:
