@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.numbers import number
-from tests.provider import Provider
+from tests.provider import SMS, Provider
 from tests.stack import Stack, wait_until
 
 if TYPE_CHECKING:
@@ -104,7 +104,11 @@ def test_a_report_moves_forward_only(site: tuple[Stack, Provider]) -> None:
 
 def test_a_report_that_is_sooner_than_the_answer_is_kept_and_applied(site: tuple[Stack, Provider]) -> None:
     stack, provider = site
-    provider.on_sent = lambda sms: report(stack, sms.sid, delivered=True)
+
+    def at_once(sms: SMS) -> None:
+        report(stack, sms.sid, delivered=True)
+
+    provider.on_sent = at_once
     try:
         person = stack.person()
         assert person.ask(number()).status_code == 202
