@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from dotenv import load_dotenv
 from huey import Huey, RedisHuey
 from huey.serializer import SignedSerializer
+from phonenumbers import SUPPORTED_REGIONS
 from redis import ConnectionPool
 
 from project import env, valkey
@@ -72,7 +74,12 @@ def _public_origin() -> str:
             )
         return f"http://127.0.0.1:{PORT}"
     parts = urlsplit(origin)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or "*" in origin:
+    try:
+        plain = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+    except ValueError:
+        plain = ""
+    # What a browser writes: no path, no name and password, a port that is a number. [::1] has lost its brackets.
+    if parts.scheme not in {"http", "https"} or origin.replace("[", "").replace("]", "") != plain or "*" in origin:
         env.refuse(
             "PUBLIC_ORIGIN", f"is {origin!r}", "Write scheme and host only: PUBLIC_ORIGIN=https://login.example.org."
         )
@@ -105,19 +112,21 @@ SECURE_HSTS_PRELOAD = SECURE
 # Without REDIS_URL, a Valkey of our own under VAR_DIR. Its address is only read here; who serves starts it.
 EMBEDDED_VALKEY = not env.text("REDIS_URL")
 REDIS_URL = valkey.url(VAR_DIR) if EMBEDDED_VALKEY else env.text("REDIS_URL")
-try:
+QUEUE_POOL = None
+# Refused behind the `try`: the error in it may hold the password, and would be shown as the cause.
+with suppress(ValueError):
     # The queue's. The worker's blocking read takes one second, so this time-out must be longer.
     QUEUE_POOL = ConnectionPool.from_url(
         REDIS_URL, socket_timeout=5, socket_connect_timeout=1, max_connections=200, retry=None
     )
-except ValueError:
+if QUEUE_POOL is None:
     env.refuse("REDIS_URL", "is not an address of Redis", "Write REDIS_URL=redis://:password@host:6379/0.")
 
 DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'latchkey.sqlite3'}")
 DATABASES: dict[str, dict[str, Any]] = {}
-try:
+with suppress(ValueError, KeyError):
     DATABASES["default"] = {**dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)}
-except (ValueError, KeyError):
+if "default" not in DATABASES:
     env.refuse("DATABASE_URL", "cannot be read", "Write DATABASE_URL=postgres://user:password@host:5432/name.")
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     VAR_DIR.mkdir(parents=True, exist_ok=True)
@@ -293,9 +302,9 @@ if "apprise" in SMS_GATEWAYS:
 
 SMS_REGIONS = [region.upper() for region in env.words("SMS_REGIONS", "CN")]
 for _name in SMS_REGIONS:
-    if len(_name) != 2 or not _name.isascii() or not _name.isalpha():
+    if _name not in SUPPORTED_REGIONS:
         env.refuse(
-            "SMS_REGIONS", f"holds {_name!r}", "Write two-letter regions with commas, such as SMS_REGIONS=CN,HK."
+            "SMS_REGIONS", f"holds {_name!r}", "Write two-letter regions with commas, such as SMS_REGIONS=CN,HK,GB."
         )
 # Seconds between two codes for a number.
 SMS_COOLDOWN = env.number("SMS_COOLDOWN", 60, most=3600)
@@ -443,7 +452,7 @@ LOGGING = {
         "no_503": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", 0) != 503,
-        }
+        },
     },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["no_blame"]}},

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
+from huey.contrib.djhuey import HUEY
 
 from project import redis
 from tasks import debug, mend, sweeper
@@ -45,9 +46,20 @@ def _not_ready() -> str:
         seen = sweeper.seen_ago()
     except redis.Unavailable:
         return "redis"
+    if not _broker_answers():
+        return "broker"
     if seen is None or seen > OLD:
         return "sweeper"
     return "queue" if waiting > OLD else ""
+
+
+def _broker_answers() -> bool:
+    """Tell whether the queue can be reached, wherever it is."""
+    try:
+        HUEY.pending_count()
+    except Exception:  # noqa: BLE001  (a broker may raise what it likes)
+        return False
+    return True
 
 
 @never_cache

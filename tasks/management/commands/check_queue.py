@@ -1,0 +1,81 @@
+"""`manage.py check_queue`: whether the broker works, how fast it is, and how much waits in the queue."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from huey.contrib.djhuey import HUEY
+from huey.storage import RedisStorage
+
+# Seconds after which a message that was taken from us counts as lost.
+PATIENCE = 10
+
+
+class Command(BaseCommand):
+    """Send a message through the broker and take it back."""
+
+    help = (
+        "Send a test message through the broker that BROKER_URL names (without it: Redis), take it back, and say how "
+        "long that took and how many tasks wait. It goes through a queue of its own, so it needs no worker and "
+        "disturbs none. The exit code is 1 when it does not come back."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take how many messages to send."""
+        parser.add_argument("--count", type=int, default=1, help="send so many, one after another (default: 1)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Send, take back, tell."""
+        count = max(1, options["count"])
+        # What is wrong is said once, by the error below.
+        logging.getLogger("project.rabbitmq").setLevel(logging.CRITICAL)
+        storage = HUEY.storage
+        scratch = self._scratch(storage)
+        try:
+            # The first connects, which is not what is asked about.
+            self._there_and_back(scratch)
+            took = sorted(self._there_and_back(scratch) for _ in range(count))
+            waiting = storage.queue_size()
+            dead = f", {storage.dead_size()} dead" if settings.BROKER_URL else ""
+            if settings.BROKER_URL:
+                scratch.delete_queue()
+        except CommandError:
+            raise
+        except Exception as error:  # noqa: BLE001  (a broker may raise what it likes)
+            # Our own error holds no password, and Redis's neither: they name the host and what went wrong.
+            raise CommandError(f"{self._name()} does not work: {error or type(error).__name__}") from None
+        finally:
+            scratch.close()
+        times = f"in {took[-1]:.1f} ms" if count == 1 else f"{count} times in {took[0]:.1f} to {took[-1]:.1f} ms"
+        self.stdout.write(f"{self._name()} works: there and back {times}.")
+        self.stdout.write(f"Queue {storage.name}: {waiting} waiting{dead}.")
+
+    def _scratch(self, storage: Any) -> Any:
+        """Return a queue of our own beside the real one."""
+        name = f"{storage.name}check{secrets.token_hex(4)}"
+        if settings.BROKER_URL:
+            return type(storage)(name, address=storage.address, scratch=True, connection_pool=storage.pool)
+        return RedisStorage(name, connection_pool=storage.pool)
+
+    def _there_and_back(self, scratch: Any) -> float:
+        """Send a message, take it, and return how many milliseconds that took."""
+        sent = secrets.token_bytes(16)
+        began = time.monotonic()
+        scratch.enqueue(sent)
+        while (taken := scratch.dequeue()) is None:
+            if time.monotonic() - began > PATIENCE:
+                raise CommandError(f"{self._name()} has taken a message and not given it back in {PATIENCE} s.")
+        took = (time.monotonic() - began) * 1000
+        if taken != sent:
+            raise CommandError(f"{self._name()} gave back another message than it was given.")
+        return took
+
+    def _name(self) -> str:
+        """Name the broker, without its password."""
+        return f"RabbitMQ at {HUEY.storage.address}" if settings.BROKER_URL else "Redis"

@@ -1,0 +1,42 @@
+"""Services that a test needs from the machine, and what is done when one is missing.
+
+Only tests that ask here touch such a service, each under names of its own that it removes. A missing one skips the
+test and says why; where LATCHKEY_REQUIRE_SERVICES=1 promises that all are there, as in CI, it is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import pytest
+
+RABBITMQ = os.environ.get("LATCHKEY_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
+
+
+def missing(what: str, how: str) -> NoReturn:
+    """Skip the test, or fail it where everything was promised. `how` says how to get the service."""
+    if os.environ.get("LATCHKEY_REQUIRE_SERVICES") == "1":
+        pytest.fail(f"LATCHKEY_REQUIRE_SERVICES=1, but {what}. {how}", pytrace=False)
+    pytest.skip(f"{what}. {how}")
+
+
+def rabbitmq() -> str:
+    """Return the URL of a RabbitMQ that answers, or skip."""
+    parts = urlsplit(RABBITMQ)
+    try:
+        with socket.create_connection((parts.hostname, parts.port or 5672), timeout=2) as connection:
+            connection.settimeout(2)
+            # Who speaks AMQP answers this with its first frame, a method on channel 0.
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            answer = connection.recv(1)
+    except OSError:
+        answer = b""
+    if answer != b"\x01":
+        missing(
+            f"no RabbitMQ answers at {parts.hostname}:{parts.port or 5672}",
+            "Debian: apt-get install rabbitmq-server; elsewhere: LATCHKEY_TEST_RABBITMQ=amqp://user:password@host/vhost",
+        )
+    return RABBITMQ
