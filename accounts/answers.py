@@ -108,6 +108,26 @@ def refusal(
     return response
 
 
+def unreadable(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer what cannot be read: too long, or not what it says it is. The body is not looked at again."""
+    if wants_json(request):
+        return JsonResponse({"code": "BAD_REQUEST", "errmsg": errmsg("BAD_REQUEST")}, status=400)
+    return HttpResponse(render_to_string("400.html"), status=400)
+
+
+def away(request: HttpRequest) -> HttpResponse:
+    """Answer that a part is missing without which no page can be made. The page's script has words of its own."""
+    response: HttpResponse
+    if wants_json(request):
+        response = JsonResponse({"code": "UNAVAILABLE", "errmsg": errmsg("UNAVAILABLE")}, status=503)
+    elif request.headers.get("HX-Request") == "true":
+        response = HttpResponse(status=503)
+    else:
+        response = HttpResponse(render_to_string("503.html", {"words": errmsg("UNAVAILABLE")}), status=503)
+    response["Retry-After"] = "5"
+    return response
+
+
 def gone_to(request: HttpRequest, url: str, **facts: str) -> HttpResponse:
     """Answer yes and send the visitor on; a program is told where it could go."""
     if wants_json(request):

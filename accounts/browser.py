@@ -5,11 +5,10 @@ It survives `login()`, and `logout()` is followed by a fresh one: what was asked
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 
 from django.contrib.sessions.backends.base import SessionBase
-
-from project import keys
 
 KEY = "browser"
 
@@ -21,12 +20,15 @@ def of(session: SessionBase) -> str | None:
 
 
 def plant(session: SessionBase) -> str:
-    """Return the keyed hash of the browser id, planted now if there is none."""
+    """Return the hash of the browser id, planted now if there is none."""
     if KEY not in session:
         session[KEY] = secrets.token_urlsafe(16)
     return hashed(session[KEY])
 
 
 def hashed(planted: str) -> str:
-    """Return what stands for a planted id in rows and group names."""
-    return keys.hashed("browser", planted)
+    """Return what stands for a planted id in rows and group names.
+
+    Not keyed: the id is 128 random bits, which nobody finds by trying. So a new SECRET_KEY takes no page its SMS.
+    """
+    return hashlib.sha256(f"latchkey.browser.{planted}".encode()).hexdigest()[:32]

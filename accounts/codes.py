@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -29,15 +29,19 @@ DAY = 86400
 # 3.2.2 allows 100; four whole codes are plenty for honest fingers.
 MAX_FAILURES = 20
 FAILURES_LIFE = DAY
+# Seconds after which a gate must have its row: the database's own time-out is five.
+ORPHANED = 10
 # Says that the counters below are complete. An emptied Redis has lost it, and they are counted anew from the rows.
-WARM = "limits:warm"
+# So they are after a change of SECRET_KEY, which gives every counter another name: the mark is named by the key too.
+WARM = f"limits:warm:{keys.hashed('limits', '')[:8]}"
 
 # The whole decision and all that it writes, in one step and one round trip: who loses writes nothing.
 # KEYS gate, challenge, warm, counters   ARGV id, cooldown ms, code's life ms, number, then a limit and a life each
 ISSUE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return {'ok', 0} end
+local holder = redis.call('GET', KEYS[1])
+if holder == ARGV[1] then return {'ok', 0} end
 local shut = redis.call('PTTL', KEYS[1])
-if shut > 0 then return {'cooldown', shut} end
+if shut > 0 then return {'cooldown', shut, holder} end
 if redis.call('EXISTS', KEYS[3]) == 0 then return {'cold', 0} end
 for i = 4, #KEYS do
   if tonumber(redis.call('GET', KEYS[i]) or '0') >= tonumber(ARGV[i * 2 - 3]) then
@@ -121,7 +125,10 @@ def issue(*, mobile: str, purpose: str, browser: str, address: str, language: st
     """
     delivery_id = random_id()
     try:
-        said, left_ms = _decide(delivery_id, mobile, purpose, browser, address)
+        said, left_ms, holder = _decide(delivery_id, mobile, purpose, browser, address)
+        if said == "cooldown" and _is_orphan(holder, left_ms):
+            gate.give_back(mobile, holder)
+            said, left_ms, holder = _decide(delivery_id, mobile, purpose, browser, address)
     except redis.Unavailable as error:
         # The gate may be shut although its answer was lost, and no SMS will come for it.
         gate.give_back(mobile, delivery_id)
@@ -158,7 +165,7 @@ def check(*, browser: str, purpose: str, code: str, mobile: str | None = None) -
         if row is None:
             raise Expired
         right = row.is_code(code) and mobile in {None, row.mobile}
-        said, left = _run(
+        said, left, _ = _run(
             client,
             CHECK,
             [challenge, f"failures:{keys.hashed('mobile', row.mobile)}"],
@@ -195,8 +202,21 @@ def _counters(mobile: str, address: str) -> list[tuple[str, int, int]]:
     ]
 
 
-def _decide(delivery_id: str, mobile: str, purpose: str, browser: str, address: str) -> tuple[str, int]:
-    """Ask Redis: `ok`, `cooldown` or `limit`, and the milliseconds left."""
+def _is_orphan(holder: str, left_ms: int) -> bool:
+    """Tell whether a gate was shut for a request that came to nothing.
+
+    A Redis that hung does what it was asked when it wakes up, long after the visitor was told that nothing was
+    sent. Such a gate's holder has no row, and its web process has had time enough to write one.
+    """
+    age = settings.SMS_COOLDOWN - left_ms / 1000
+    try:
+        return age > ORPHANED and not Delivery.objects.filter(pk=holder).exists()
+    except DatabaseError:
+        return False
+
+
+def _decide(delivery_id: str, mobile: str, purpose: str, browser: str, address: str) -> tuple[str, int, str]:
+    """Ask Redis: `ok`, `cooldown` or `limit`, the milliseconds left, and whose cooldown it is."""
     counters = _counters(mobile, address)
     names = [gate.key(mobile), _challenge(purpose, browser), WARM, *(name for name, _, _ in counters)]
     values: list[str | int] = [
@@ -209,26 +229,26 @@ def _decide(delivery_id: str, mobile: str, purpose: str, browser: str, address: 
         values += [limit, life]
     client = redis.client()
     try:
-        said, left = _run(client, ISSUE, names, values)
+        said = _run(client, ISSUE, names, values)
     except redis.Lost:
         # The answer may be lost although the gate is ours. Asked again with the same id, the script says so.
-        said, left = _run(client, ISSUE, names, values)
-    if said == "cold":
+        said = _run(client, ISSUE, names, values)
+    if said[0] == "cold":
         _count_anew(client)
-        said, left = _run(client, ISSUE, names, values)
-    if said == "cold":
+        said = _run(client, ISSUE, names, values)
+    if said[0] == "cold":
         raise redis.Unavailable("the counters do not stay")
-    return said, left
+    return said
 
 
-def _run(client: Redis, script: str, names: list[str], values: list[str | int]) -> tuple[str, int]:
-    """Run a script in one round trip and return its word and number."""
-    word, number = cast("tuple[bytes, int]", client.register_script(script)(keys=names, args=values))
-    return word.decode(), int(number)
+def _run(client: Redis, script: str, names: list[str], values: list[str | int]) -> tuple[str, int, str]:
+    """Run a script in one round trip and return its word, its number, and the id that it names, if it names one."""
+    word, number, *more = cast("list[Any]", client.register_script(script)(keys=names, args=values))
+    return word.decode(), int(number), more[0].decode() if more else ""
 
 
 def _count_anew(client: Redis) -> None:
-    """Fill the counters of an emptied Redis from the rows, so that a restart forgets no limit."""
+    """Fill counters and gates of an emptied Redis from the rows, so that a restart forgets no limit and no cooldown."""
     day = Delivery.objects.filter(created_at__gt=delivery.ago(timedelta(seconds=DAY)))
     hour = day.filter(created_at__gt=delivery.ago(timedelta(seconds=HOUR)))
     found: list[tuple[str, int, int, timedelta]] = []
@@ -243,8 +263,12 @@ def _count_anew(client: Redis) -> None:
     total = hour.aggregate(n=Count("pk"), first=Min("created_at"), now=Max(Now()))
     if total["n"]:
         found.append(("sent:all", total["n"], HOUR, total["now"] - total["first"]))
+    shut = hour.filter(resend_at__gt=Now()).annotate(now=Now()).order_by("-created_at")
     # All or none: the mark never stands without the counters. NX: another process may be counting on already.
     with client.pipeline() as pipe:
+        for row in shut:
+            left = (row.resend_at - row.now) // timedelta(milliseconds=1) + 1
+            pipe.set(gate.key(row.mobile), row.pk, px=left, nx=True)
         for name, n, life, age in found:
             pipe.set(name, n, ex=max(1, life - int(age.total_seconds())), nx=True)
         pipe.set(WARM, 1)

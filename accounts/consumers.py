@@ -8,18 +8,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from autobahn.exception import Disconnected
 from channels.db import DatabaseSyncToAsync
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.http import HttpRequest, parse_cookie
 from django.template.loader import render_to_string
 from django.utils import translation
 
 from accounts import live
 from accounts.ticker import Ticker
+from project import redis
 from tasks import debug, delivery
 from tasks.gateways import phone
 
@@ -36,6 +41,12 @@ RECHECK = 30
 RECHECK_UNFINISHED = 5
 # Our page sends nothing. What a client may send before it is shown out.
 MESSAGES = 10
+# Bytes, or letters.
+MESSAGE_SIZE = 4096
+# 1008 (policy) among the codes for private use: daphne sends 1000 and those from 3000 on, and fails on any other.
+POLICY = 4008
+# What a missing part raises: Redis or the database, or the way to them.
+AWAY = (redis.Unavailable, DatabaseError, OSError)
 
 
 async def read(function: Callable[..., Any], *args: Any) -> Any:
@@ -49,27 +60,49 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     # Groups besides the browser's own, for pages that show more.
     more_groups: ClassVar[tuple[str, ...]] = ()
 
+    def __init__(self) -> None:
+        """Begin as nobody's socket."""
+        super().__init__()
+        self.group = ""
+        self.accepted = False
+        self.messages = 0
+        self.timer: asyncio.TimerHandle | None = None
+        self.ticker = Ticker(self.tick)
+        # By the loop's clock: until then a number that another browser has asked for must wait.
+        self.wait_until = 0.0
+        self.ended = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve the socket. While Redis or the database is away it is closed: the page polls, and comes back."""
+        try:
+            await super().__call__(scope, receive, send)
+        except AWAY as error:
+            logger.warning("a socket was closed: %s", type(error).__name__)
+            await self.disconnect(1011)
+            # Channels sets this only after it has reached Redis.
+            self.base_send = send
+            if self.accepted:
+                await self.renew()
+            else:
+                await self.close()
+
     async def connect(self) -> None:
         """Let in whoever has a living session; others get 403, come back later, and poll meanwhile."""
         headers = dict(self.scope["headers"])
         cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
         self.key = cookies.get(settings.SESSION_COOKIE_NAME, "")
         self.language = _language(cookies, headers)
-        self.group = ""
-        self.messages = 0
-        self.timer: asyncio.TimerHandle | None = None
-        self.ticker = Ticker(self.tick)
-        self.ended = False
         visitor = await read(live.of_session, self.key) if self.key else None
         if visitor is None or not self.may_enter(visitor):
             await self.close()
             return
-        await self.accept()
         self.group = delivery.group(visitor.browser)
         # Join first, then read: the worker is often faster than the browser, and a push to a group
-        # that nobody has joined is gone.
+        # that nobody has joined is gone. And join before accepting: only a refused handshake is tried again.
         for group in (self.group, *self.more_groups):
             await self.channel_layer.group_add(group, self.channel_name)
+        await self.accept()
+        self.accepted = True
         await self.show("account", "delivery", "countdown", "connection")
 
     async def disconnect(self, code: int) -> None:
@@ -80,17 +113,30 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             self.timer.cancel()
         if self.group:
             for group in (self.group, *self.more_groups):
-                await self.channel_layer.group_discard(group, self.channel_name)
+                # It is gone from this process's list before Redis is told.
+                with suppress(*AWAY):
+                    await self.channel_layer.group_discard(group, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Ignore whatever a client says, and close on one that goes on (1008, policy)."""
+        """Ignore whatever a client says, and close on one that goes on or says much."""
         self.messages += 1
-        if self.messages > MESSAGES:
-            await self.close(1008)
+        if self.messages > MESSAGES or len(text_data or bytes_data or "") > MESSAGE_SIZE:
+            self.ended = True
+            await self.close(POLICY)
+
+    async def tell(self, html: str) -> None:
+        """Send leaves, unless the visitor has left in this instant."""
+        with suppress(Disconnected):
+            await self.send(text_data=html)
 
     async def delivery_changed(self, event: dict[str, Any]) -> None:
         """Show where the SMS is. The event says only that it moved."""
         await self.show("delivery", "countdown")
+
+    async def wait_began(self, event: dict[str, Any]) -> None:
+        """Count for a number that another browser has asked for. No row of this browser knows of it."""
+        self.wait_until = asyncio.get_running_loop().time() + event["seconds"]
+        self.ticker.start(event["seconds"])
 
     async def session_changed(self, event: dict[str, Any]) -> None:
         """Somebody logged in or out in another tab."""
@@ -115,10 +161,11 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self.renew()
             return
         state, extra = found
+        state = state.waiting(self.wait_until - asyncio.get_running_loop().time())
         with translation.override(self.language):
             html = live.leaves(state, *names)
         self.ticker.start(state.wait)
-        await self.send(text_data=html + extra)
+        await self.tell(html + extra)
         self.look_again(RECHECK_UNFINISHED if state.unfinished else RECHECK)
 
     def snapshot(self) -> tuple[live.State, str] | None:
@@ -139,13 +186,14 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """
         self.ended = True
         self.ticker.stop()
-        await self.send(text_data=live.leaves(live.State(socket=self.scope["path"]), "live"))
-        await self.close()
+        await self.tell(live.leaves(live.State(socket=self.scope["path"]), "live"))
+        with suppress(Disconnected):
+            await self.close()
 
     async def tick(self, seconds: int) -> None:
         """Send one number of the countdown."""
         if not self.ended:
-            await self.send(text_data=live.countdown(seconds, self.language))
+            await self.tell(live.countdown(seconds, self.language))
 
     def look_again(self, seconds: float) -> None:
         """Look again after a while, in place of what was planned. Spread, so that a restart is not felt for ever."""
@@ -155,7 +203,15 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.timer = loop.call_later(seconds * random.uniform(0.8, 1.2), self._look)  # noqa: S311
 
     def _look(self) -> None:
-        self.task = asyncio.ensure_future(self.show("account", "delivery", "countdown"))
+        self.task = asyncio.ensure_future(self.look())
+
+    async def look(self) -> None:
+        """Show everything that may have changed. A socket that cannot look is closed: it might outlive its session."""
+        try:
+            await self.show("account", "delivery", "countdown")
+        except AWAY as error:
+            logger.warning("a socket was closed: %s", type(error).__name__)
+            await self.renew()
 
 
 class PhoneConsumer(PageConsumer):
@@ -183,16 +239,31 @@ class QueueConsumer(PageConsumer):
 
     more_groups = (debug.GROUP,)
 
+    def __init__(self) -> None:
+        """Begin without having heard of a run."""
+        super().__init__()
+        # Unix time of a push that is not shown yet, 0 when there is none.
+        self.pushed_at = 0.0
+        # How long the last push was under way.
+        self.pushed_ms: int | None = None
+
     def may_enter(self, visitor: live.Visitor) -> bool:
         """Let staff in, and under DEBUG everybody."""
         return bool(settings.DEBUG or (visitor.user and visitor.user.is_staff))
 
     def extra(self) -> str:
         """Return the bar."""
-        return render_to_string("dev/queue.html#progress", {"test": debug.current(), "oob": True})
+        run = debug.current()
+        if run is None or not run.done:
+            self.pushed_ms = None
+        elif self.pushed_at:
+            self.pushed_ms = max(0, round((self.pushed_at - run.counted_at) * 1000))
+        self.pushed_at = 0.0
+        return render_to_string("dev/queue.html#progress", {"test": run, "pushed_ms": self.pushed_ms, "oob": True})
 
     async def progress_changed(self, event: dict[str, Any]) -> None:
         """Show how far the worker has counted."""
+        self.pushed_at = time.time()
         await self.show("account")
 
 

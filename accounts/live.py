@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SOCKET = "/ws/"
 SESSION_CHANGED = "session.changed"
+WAIT_BEGAN = "wait.began"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def of_row(row: Delivery | None, *, username: str = "", socket: str = SOCKET, co
         username=username,
         # Once its code is used, there is nothing more to tell.
         delivery="" if row.used_at else row.state,
-        attempt=row.attempts,
+        # While it waits for another attempt, that is the one it is about: "attempt 2 of 4, next in 5 s".
+        attempt=row.attempts + retrying,
         retry_in=max(0, math.ceil((row.due_at - now).total_seconds())) if retrying else 0,
         mobile=masked(row.mobile),
         reason=row.reason,

@@ -63,7 +63,11 @@ def code(request: HttpRequest) -> HttpResponse:
         )
     except codes.TooFrequent as wait:
         # The running state, not a bare error: this may be a second click on what works already.
-        state = live.of_request(request).waiting(wait.seconds)
+        state = live.of_request(request)
+        if wait.seconds > state.wait + 1:
+            # Another browser has asked for this number. No row of this one tells its sockets to count.
+            push(delivery.group(own), live.WAIT_BEGAN, seconds=wait.seconds)
+        state = state.waiting(wait.seconds)
         return answers.refusal(request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=wait.seconds)
     except codes.LimitReached as wait:
         return answers.refusal(request, "SMS_LIMIT", place="code", status=429, seconds=wait.seconds)

@@ -15,7 +15,7 @@ from project import redis
 logger = logging.getLogger(__name__)
 
 
-def push(group: str, event: str) -> None:
+def push(group: str, event: str, **facts: float) -> None:
     """Tell every socket of a group what has happened, such as `delivery.changed`. Never raises.
 
     The channel layer's own `group_send` needs an event loop and, from a worker's thread, opens a
@@ -25,6 +25,6 @@ def push(group: str, event: str) -> None:
     layer = get_channel_layer()
     channel = f"{settings.LAYER_PREFIX}__group__{group}"
     try:
-        redis.client().publish(channel, layer.serialize({"type": event}))
+        redis.client().publish(channel, layer.serialize({"type": event, **facts}))
     except redis.Unavailable as error:
         logger.warning("push of %s was not sent: %s", event, type(error).__name__)

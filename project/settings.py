@@ -467,6 +467,7 @@ LOGGING = {
         # The worker gives this one a handler of its own.
         "huey": {"propagate": False},
         "huey.consumer.Worker": {"filters": ["one_line"]},
+        "channels_redis.pubsub": {"filters": ["one_line"]},
         "huey.consumer.Scheduler": {"filters": ["one_line"]},
         # The client's many words about one lost connection; ours are one line.
         "pika": {"level": "CRITICAL"},

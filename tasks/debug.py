@@ -27,7 +27,7 @@ class Run:
     asked_at: float
     started_at: float = 0.0
     done: int = 0
-    # When `done` last changed; the page's side subtracts it to know how long the push took.
+    # When `done` last changed; the socket subtracts it from its own time to know how long the push took.
     counted_at: float = 0.0
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db.models.functions import Now
 
@@ -31,11 +32,13 @@ def expire() -> int:
     ended = 0
     for row in late:
         unsure = row.tries.filter(outcome=Outcome.UNKNOWN).exists()
+        end: dict[str, Any] = {"state": State.UNKNOWN}
+        if not unsure:
+            end = {"state": State.EXPIRED, "resend_at": Now()}
         # A worker may claim it in this instant; then it is that worker's.
-        if Delivery.objects.filter(pk=row.pk, state__in=WAITING).update(
-            state=State.UNKNOWN if unsure else State.EXPIRED, resend_at=Now()
-        ):
-            gate.give_back(row.mobile, row.pk)
+        if Delivery.objects.filter(pk=row.pk, state__in=WAITING).update(**end):
+            if not unsure:
+                gate.give_back(row.mobile, row.pk)
             push(delivery.group(row.browser), delivery.CHANGED)
             ended += 1
     return ended
