@@ -10,10 +10,10 @@ import os
 import threading
 from typing import Any
 
-from huey import Huey
 from huey.storage import RedisStorage
 
 from project.rabbitmq import Address, Consumer, Publisher, Seat
+from project.worker import Graceful
 
 # Seconds that one look into the queue takes: the worker's loop looks at its stop flag in between.
 LOOK = 1.0
@@ -109,7 +109,7 @@ class RabbitStorage(RedisStorage):
         self._renew()
 
 
-class RabbitHuey(Huey):
+class RabbitHuey(Graceful):
     """A Huey that tells RabbitMQ how each task ended."""
 
     storage_class = RabbitStorage

@@ -15,12 +15,12 @@ import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from dotenv import load_dotenv
-from huey import Huey, RedisHuey
+from huey import Huey
 from huey.serializer import SignedSerializer
 from phonenumbers import SUPPORTED_REGIONS
 from redis import ConnectionPool
 
-from project import env, valkey
+from project import env, valkey, worker
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -181,7 +181,7 @@ def _huey() -> Huey:
         "connection_pool": QUEUE_POOL,
     }
     if not BROKER_URL:
-        return RedisHuey(name, **options)
+        return worker.Graceful(name, **options)
     # Imported here: who has no RabbitMQ does not wait for its client at each start.
     from project import queue, rabbitmq
 
