@@ -1,0 +1,84 @@
+"""Real browsers: Debian's Chromium, under the site's own policy. A test fails on any error in any of its tabs.
+
+CHROMIUM names another binary, HEADED=1 shows the windows, SHOTS names a folder for pictures of what tests look at.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.browser.window import Visitor, browse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, Page, Playwright
+
+    from tests.stack import Stack
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    """What drives the browsers."""
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+def launch(playwright: Playwright, **options: Any) -> Browser:
+    """Start a Chromium."""
+    binary = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+    return playwright.chromium.launch(
+        executable_path=binary, args=ARGUMENTS, headless=not os.environ.get("HEADED"), **options
+    )
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    """One Chromium for the run; each visitor has a profile of their own in it."""
+    browser = launch(playwright)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def shots() -> Callable[[Page, str], None]:
+    """Keep a picture of a page in the folder that SHOTS names, if it names one."""
+    folder = os.environ.get("SHOTS")
+
+    def shoot(page: Page, name: str) -> None:
+        if folder:
+            page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+
+    return shoot
+
+
+@pytest.fixture
+def visit(chromium: Browser, shots: Callable[[Page, str], None]) -> Iterator[Callable[..., Visitor]]:
+    """Open a browser of somebody's own on a site, `visit(stack, locale="zh-CN")`; nothing may go wrong in any."""
+    visitors: list[Visitor] = []
+
+    def open_one(stack: Stack, **options: Any) -> Visitor:
+        visitors.append(browse(chromium, stack, shots, **options))
+        return visitors[-1]
+
+    yield open_one
+    troubles = [trouble for visitor in visitors for trouble in visitor.troubles]
+    for visitor in visitors:
+        visitor.close()
+    assert not troubles, troubles
