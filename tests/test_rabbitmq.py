@@ -295,8 +295,7 @@ def test_a_worker_that_is_asked_to_end_leaves_nothing_that_comes_back(
     mobile = number()
     ask(site, mobile)
     wait_until(lambda: sent_to(gateway, mobile) == 1, HEALING)
-    # Huey's word for "finish what you are at"; `make run` gives SIGTERM the same meaning.
-    site.workers[0].signal(signal.SIGINT)
+    site.workers[0].signal(signal.SIGTERM)
     process = site.workers[0].process
     assert process is not None
     assert process.wait(30) == 0
