@@ -143,6 +143,9 @@ def issue(*, mobile: str, purpose: str, browser: str, address: str, language: st
         row = delivery.accept(
             delivery_id, mobile=mobile, purpose=purpose, browser=browser, address=address, language=language
         )
+    except delivery.TooSoon as wait:
+        gate.give_back(mobile, delivery_id)
+        raise TooFrequent(wait.seconds) from wait
     except DatabaseError as error:
         gate.give_back(mobile, delivery_id)
         logger.warning("code refused: database %s", type(error).__name__)

@@ -27,6 +27,8 @@ def sent(request: HttpRequest) -> Mapping[str, Any]:
         return request.POST
     try:
         body = json.loads(request.body)
+        # Half a surrogate pair is JSON and no text: hashing it or writing it down would fail.
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is not JSON") from error
     if not isinstance(body, dict) or not all(isinstance(value, str | bool) for value in body.values()):
@@ -55,7 +57,9 @@ class Form(forms.Form):
         here = url_has_allowed_host_and_scheme(
             wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
         )
-        return wanted if here and wanted.startswith("/") and len(wanted) <= 2000 else ""
+        # No line break or tab: browsers drop them, and then it is another address.
+        plain = wanted.startswith("/") and wanted.isprintable() and len(wanted) <= 2000
+        return wanted if here and plain else ""
 
 
 class PasswordForm(Form):
@@ -104,7 +108,8 @@ class CodeForm(Form):
 
     words = {"code": "SMS_CODE_WRONG", "mobile": "MOBILE_FORMAT"}
 
-    code = forms.CharField(max_length=32)
+    # No strip: it would take line breaks and full-width spaces away as well.
+    code = forms.CharField(max_length=32, strip=False)
     mobile = forms.CharField(max_length=64, required=False)
     remembered = forms.BooleanField(required=False)
 

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 # Headers that daphne itself would act on, were they ours to believe.
 FORBIDDEN = frozenset({b"daphne-root-path"})
+# Headers with parameters that Django reads.
+PARAMETERS = frozenset({b"accept", b"content-type"})
 # More than any form or delivery report of ours, so the body need not be kept to be refused.
 MOST_BODY = 1024 * 1024
 
@@ -26,6 +28,8 @@ class Front:
         without a length (chunked) would be empty for WSGI, and daphne has it whole, so it gets one.
         """
         headers = [(k, v) for k, v in scope["headers"] if b"_" not in k and k.lower() not in FORBIDDEN]
+        # `name*=charset'...'` in one of these: Django fails on a charset that does not exist.
+        headers = [(k, v) for k, v in headers if k not in PARAMETERS or b"*=" not in v.replace(b" ", b"")]
         query = quote(scope["query_string"], safe="%&=+;/?:@!$'()*,-._~").encode()
         if not any(name == b"content-length" for name, _ in headers) and scope["method"] not in {"GET", "HEAD"}:
             body, receive = await _whole(receive)

@@ -1,4 +1,4 @@
-"""What the log says of a part that is away: one line, and which part."""
+"""What the log says of a part that is away, and of a request that is refused: one line."""
 
 from __future__ import annotations
 
@@ -16,4 +16,14 @@ class OneLine(logging.Filter):
         if isinstance(error, Unavailable | OSError):
             record.msg = f"{record.getMessage()} Redis is away: {type(error).__name__}"
             record.args, record.exc_info, record.exc_text = (), None, None
+        return True
+
+
+class NoBlame(logging.Filter):
+    """Takes the traceback from what Django refuses for safety: anybody could fill the log with it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record; it says what was wrong."""
+        if record.name.startswith("django.security"):
+            record.exc_info = record.exc_text = None
         return True

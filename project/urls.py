@@ -5,6 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+# Django's own looks for the form's token, so it reads the body that could not be read a second time, and fails.
+handler400 = "accounts.answers.unreadable"
+
 urlpatterns = [
     path("", include("home.urls")),
     path("", include("accounts.urls")),
