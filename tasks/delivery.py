@@ -12,7 +12,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
-from django.db.models import Case, DateTimeField, ExpressionWrapper, F, QuerySet, Value, When
+from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
@@ -62,6 +62,15 @@ def ahead(wait: timedelta) -> Combinable:
     return ExpressionWrapper(Now() + wait, output_field=DateTimeField())
 
 
+class TooSoon(Exception):
+    """The number's cooldown is running by the rows, whatever the gate said. The visitor sees the countdown."""
+
+    def __init__(self, seconds: float) -> None:
+        """Keep how many seconds are left."""
+        super().__init__()
+        self.seconds = seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to make one attempt. Its token fences the end: who lost the lease cannot overwrite who took it."""
@@ -74,16 +83,25 @@ class Claim:
 def accept(delivery_id: str, *, mobile: str, purpose: str, browser: str, address: str, language: str) -> Delivery:
     """Write the row that promises an SMS, and let it supersede what has not left for the same number and purpose.
 
-    Raises django.db.Error when the database cannot take it: then nothing was promised.
+    Raises TooSoon, or django.db.Error when the database cannot take it: then nothing was promised.
     """
     cooldown = timedelta(seconds=settings.SMS_COOLDOWN)
     with transaction.atomic():
+        if settings.SMS_COOLDOWN:
+            _mind_cooldown(mobile)
         older = Delivery.objects.filter(
             mobile=mobile, purpose=purpose, superseded_at=None, created_at__gt=ago(useful_life()), state__in=UNFINISHED
         )
-        # One that is being sent right now cannot be stopped, but it is marked and will not be tried again.
+        unsure = Exists(Attempt.objects.filter(delivery=OuterRef("pk"), outcome=Outcome.UNKNOWN))
+        # One that is being sent right now cannot be stopped, but it is marked and will not be tried again. Nor is one
+        # superseded that may have left already: its message may be on somebody's phone.
         superseded = older.update(
-            superseded_at=Now(), state=Case(When(state__in=WAITING, then=Value(State.SUPERSEDED)), default=F("state"))
+            superseded_at=Now(),
+            state=Case(
+                When(unsure, state__in=WAITING, then=Value(State.UNKNOWN)),
+                When(state__in=WAITING, then=Value(State.SUPERSEDED)),
+                default=F("state"),
+            ),
         )
         delivery = Delivery(
             id=delivery_id, mobile=mobile, purpose=purpose, browser=browser, address=address, language=language
@@ -97,6 +115,17 @@ def accept(delivery_id: str, *, mobile: str, purpose: str, browser: str, address
     # For the browser's other tabs: the worker may be long in coming.
     push(group(browser), CHANGED)
     return delivery
+
+
+def _mind_cooldown(mobile: str) -> None:
+    """Raise TooSoon if the number was promised an SMS a moment ago.
+
+    The gate in Redis decides when all is well. But Redis may have been emptied between the gate and the row of another
+    request, and a process may have been asleep between the gate and its own.
+    """
+    running = Delivery.objects.filter(mobile=mobile, created_at__gt=ago(HOUR), resend_at__gt=Now()).annotate(now=Now())
+    if (row := running.order_by("-resend_at").first()) is not None:
+        raise TooSoon((row.resend_at - row.now).total_seconds())
 
 
 def claim(delivery_id: str) -> Claim | None:
@@ -277,8 +306,8 @@ def latest(browser: str) -> Delivery | None:
 
 def _push_superseded(mobile: str, purpose: str) -> None:
     """Tell the pages whose request has just been superseded."""
-    rows = Delivery.objects.filter(
-        mobile=mobile, purpose=purpose, state=State.SUPERSEDED, created_at__gt=ago(useful_life())
+    rows = Delivery.objects.filter(mobile=mobile, purpose=purpose, created_at__gt=ago(useful_life())).exclude(
+        superseded_at=None
     )
     for browser in rows.values_list("browser", flat=True).distinct():
         push(group(browser), CHANGED)

@@ -18,7 +18,7 @@ import base64
 import hashlib
 import hmac
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import phonenumbers
 from django.conf import settings
@@ -92,7 +92,8 @@ class Twilio:
         status = form["MessageStatus"]
         if status not in ENDS:
             return []
-        return [Receipt(ENDS[status], sid, provider_code=word(form.get("ErrorCode"), r"[0-9]{1,8}") or status)]
+        reference = word("".join(parse_qs(urlsplit(url).query).get("reference", [])), r"[0-9a-f]{32}")
+        return [Receipt(ENDS[status], sid, reference, word(form.get("ErrorCode"), r"[0-9]{1,8}") or status)]
 
 
 def sign(token: str, url: str, form: Mapping[str, str]) -> str:
@@ -125,7 +126,9 @@ def _request(message: Message) -> Request:
         fields["From"] = settings.TWILIO_FROM
     # Over plain http the path, which is the secret, would be anybody's who listens.
     if settings.TWILIO_RECEIPT_SECRET and settings.PUBLIC_ORIGIN.startswith("https://"):
-        fields["StatusCallback"] = f"{settings.PUBLIC_ORIGIN}/receipts/twilio/{settings.TWILIO_RECEIPT_SECRET}/"
+        # Twilio gives nothing of ours back, but it calls the address as it is and signs all of it.
+        path = f"/receipts/twilio/{settings.TWILIO_RECEIPT_SECRET}/?reference={message.reference}"
+        fields["StatusCallback"] = settings.PUBLIC_ORIGIN + path
     headers = {
         "Accept": "application/json",
         "Content-Type": "application/x-www-form-urlencoded",
