@@ -1,0 +1,216 @@
+"""Every wrong setting stops the start with one line that says what to write instead, and tells no secret."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.stack import ROOT
+from tests.together import together
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD_KEY = "one two three four five six seven eight nine ten eleven"
+# What a site in the world needs.
+PRODUCTION = {
+    "SECRET_KEY": GOOD_KEY,
+    "PUBLIC_ORIGIN": "https://login.example.org",
+    "SMS_GATEWAYS": "yuntongxun",
+    "YUNTONGXUN_ACCOUNT_SID": "a" * 32,
+    "YUNTONGXUN_AUTH_TOKEN": "b" * 32,
+    "YUNTONGXUN_APP_ID": "c" * 32,
+}
+SHOW = """
+import json, os
+from project import settings
+found = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+print(json.dumps(found, default=lambda value: str(value) if isinstance(value, os.PathLike) else None))
+"""
+
+
+def python(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with these settings and no others."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    environment = {**kept, "ENV_FILE": "", "VAR_DIR": str(folder), **settings}
+    return subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def read(folder: Path, **settings: str) -> dict[str, Any]:
+    """Return every setting as the site would have it."""
+    done = python(folder, "-c", SHOW, **settings)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+WRONG = [
+    ({"DEBUG": "maybe"}, "DEBUG", "DEBUG=1"),
+    ({"PORT": "http"}, "PORT", "PORT=8000"),
+    ({"PORT": "0"}, "PORT", "from 1 to 65535"),
+    ({"PORT": "65536"}, "PORT", "from 1 to 65535"),
+    ({"SECRET_KEY": "hunter2hunter2"}, "SECRET_KEY", "50 random characters"),
+    ({"SECRET_KEY": "s" * 60}, "SECRET_KEY", "50 random characters"),
+    ({"PUBLIC_ORIGIN": "login.example.org"}, "PUBLIC_ORIGIN", "PUBLIC_ORIGIN=https://login.example.org"),
+    ({"PUBLIC_ORIGIN": "https://login.example.org/path"}, "PUBLIC_ORIGIN", "PUBLIC_ORIGIN=https://"),
+    ({"PUBLIC_ORIGIN": "https://login.example.org?x"}, "PUBLIC_ORIGIN", "PUBLIC_ORIGIN=https://"),
+    ({"PUBLIC_ORIGIN": "https://login.example.org:port"}, "PUBLIC_ORIGIN", "PUBLIC_ORIGIN=https://"),
+    ({"PUBLIC_ORIGIN": "https://login.example.org:99999"}, "PUBLIC_ORIGIN", "PUBLIC_ORIGIN=https://"),
+    ({"PUBLIC_ORIGIN": "https://me@login.example.org"}, "PUBLIC_ORIGIN", "PUBLIC_ORIGIN=https://"),
+    ({"PUBLIC_ORIGIN": "https://*.example.org"}, "PUBLIC_ORIGIN", "PUBLIC_ORIGIN=https://"),
+    ({"PUBLIC_ORIGIN": "wss://login.example.org"}, "PUBLIC_ORIGIN", "PUBLIC_ORIGIN=https://"),
+    ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS", "host names"),
+    ({"ALLOWED_HOSTS": "a.example.org, *"}, "ALLOWED_HOSTS", "host names"),
+    ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES", "from 0 to 10"),
+    ({"TRUSTED_PROXIES": "10.0.0.1"}, "TRUSTED_PROXIES", "whole number"),
+    ({"REDIS_URL": "http://:hunter2@cache:6379"}, "REDIS_URL", "REDIS_URL=redis://"),
+    ({"REDIS_URL": "redis://:hunter2@cache:port/0"}, "REDIS_URL", "REDIS_URL=redis://"),
+    ({"DATABASE_URL": "hunter2"}, "DATABASE_URL", "DATABASE_URL=postgres://"),
+    ({"DATABASE_URL": "mongodb://me:hunter2@host/name"}, "DATABASE_URL", "DATABASE_URL=postgres://"),
+    ({"DATABASE_URL": "postgres://me:hunter2@host:port/name"}, "DATABASE_URL", "DATABASE_URL=postgres://"),
+    ({"BROKER_URL": "http://me:hunter2@host"}, "BROKER_URL", "BROKER_URL=amqp://"),
+    ({"SMS_GATEWAYS": "pigeon"}, "SMS_GATEWAYS", "phone, yuntongxun"),
+    ({"SMS_GATEWAYS": "phone,pigeon"}, "SMS_GATEWAYS", "phone, yuntongxun"),
+    ({"SMS_GATEWAYS": "yuntongxun"}, "YUNTONGXUN_ACCOUNT_SID", "provider's console"),
+    ({**PRODUCTION, "YUNTONGXUN_AUTH_TOKEN": ""}, "YUNTONGXUN_AUTH_TOKEN", "provider's console"),
+    ({**PRODUCTION, "DEBUG": "", "YUNTONGXUN_BASE_URL": "http://hunter2.test"}, "YUNTONGXUN_BASE_URL", "Leave it out"),
+    ({**PRODUCTION, "YUNTONGXUN_RECEIPT_SECRET": "hunter2"}, "YUNTONGXUN_RECEIPT_SECRET", "32 random"),
+    ({"SMS_REGIONS": "CHN"}, "SMS_REGIONS", "SMS_REGIONS=CN,HK"),
+    ({"SMS_REGIONS": "CN,UK"}, "SMS_REGIONS", "SMS_REGIONS=CN,HK"),
+    ({"SMS_REGIONS": "+86"}, "SMS_REGIONS", "SMS_REGIONS=CN,HK"),
+    ({"SMS_COOLDOWN": "-1"}, "SMS_COOLDOWN", "from 0 to 3600"),
+    ({"SMS_COOLDOWN": "1.5"}, "SMS_COOLDOWN", "SMS_COOLDOWN=60"),
+    ({"SMS_COOLDOWN": "60s"}, "SMS_COOLDOWN", "SMS_COOLDOWN=60"),
+    ({"SMS_CODE_TTL": "601"}, "SMS_CODE_TTL", "from 5 to 600"),
+    ({"SMS_CODE_TTL": "0"}, "SMS_CODE_TTL", "from 5 to 600"),
+    ({"SMS_MAX_TRIES": "0"}, "SMS_MAX_TRIES", "from 1 to 10"),
+    ({"SMS_PER_HOUR": "many"}, "SMS_PER_HOUR", "SMS_PER_HOUR=5"),
+    ({"SMS_PER_DAY": "-1"}, "SMS_PER_DAY", "at least 0"),
+    ({"SMS_PER_IP_HOUR": "-1"}, "SMS_PER_IP_HOUR", "at least 0"),
+    ({"SMS_BUDGET_HOUR": "1e3"}, "SMS_BUDGET_HOUR", "SMS_BUDGET_HOUR=200"),
+    ({"SMS_AMBIGUOUS": "guess"}, "SMS_AMBIGUOUS", "ask, resend"),
+    ({"SIGN_UP": "perhaps"}, "SIGN_UP", "SIGN_UP=1 or SIGN_UP=0"),
+    # Outside DEBUG.
+    ({"DEBUG": "0"}, "SECRET_KEY", "DEBUG=1"),
+    ({"DEBUG": "", "SECRET_KEY": GOOD_KEY}, "PUBLIC_ORIGIN", "PUBLIC_ORIGIN=https://"),
+    ({**PRODUCTION, "DEBUG": "0", "SMS_GATEWAYS": "phone"}, "SMS_GATEWAYS", "real gateway"),
+    ({**PRODUCTION, "DEBUG": "0", "SMS_GATEWAYS": "yuntongxun,phone"}, "SMS_GATEWAYS", "real gateway"),
+    ({**PRODUCTION, "DEBUG": "0", "SMS_GATEWAYS": ""}, "SMS_GATEWAYS", "real gateway"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "name", "write"), WRONG, ids=lambda part: part if isinstance(part, str) else "")
+def test_a_wrong_setting_stops_the_start(tmp_path: Path, settings: dict[str, str], name: str, write: str) -> None:
+    """One line: the setting's name, and what to write."""
+    done = python(tmp_path, "-c", "import project.settings", **{"DEBUG": "1", **settings})
+    assert done.returncode != 0
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(name)
+    assert write in line
+    assert "hunter2" not in line
+    assert GOOD_KEY not in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("manage.py", "check"),
+        ("manage.py", "migrate"),
+        ("-m", "daphne", "asgi:application"),
+        ("-m", "huey.bin.huey_consumer", "tasks.app.huey"),
+    ],
+)
+def test_every_command_stops_with_that_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """An operator reads the last line that is written; it is the one."""
+    done = python(tmp_path, *words, DEBUG="1", SMS_COOLDOWN="a minute", SECRET_KEY=GOOD_KEY)
+    assert done.returncode != 0
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    assert lines[-1].startswith("SMS_COOLDOWN is 'a minute'")
+    assert "Write a number" in lines[-1]
+    assert GOOD_KEY not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_right_production_starts(tmp_path: Path) -> None:
+    done = python(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_not_set_is_as_the_contract_says(tmp_path: Path) -> None:
+    found = read(tmp_path, DEBUG="1")
+    expected = {
+        "DEBUG": True,
+        "HOST": "127.0.0.1",
+        "PORT": 8000,
+        "VAR_DIR": str(tmp_path),
+        "PUBLIC_ORIGIN": "http://127.0.0.1:8000",
+        "SMS_GATEWAYS": ["phone"],
+        "SMS_REGIONS": ["CN"],
+        "SMS_COOLDOWN": 60,
+        "SMS_CODE_TTL": 300,
+        "SMS_MAX_TRIES": 5,
+        "SMS_PER_HOUR": 5,
+        "SMS_PER_DAY": 10,
+        "SMS_PER_IP_HOUR": 10,
+        "SMS_BUDGET_HOUR": 200,
+        "SMS_AMBIGUOUS": "ask",
+        "TRUSTED_PROXIES": 0,
+        "SIGN_UP": True,
+        "BROKER_URL": "",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/latchkey.sqlite3",
+    }
+    assert {name: found[name] for name in expected} == expected
+    assert found["REDIS_URL"].startswith("redis://:")
+    assert "SECURE_PROXY_SSL_HEADER" not in found, "no header is believed without a proxy of ours"
+
+
+def test_debug_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
+    found = read(tmp_path, **PRODUCTION)
+    assert found["DEBUG"] is False
+    assert found["ALLOWED_HOSTS"] == ["login.example.org"]
+    assert found["SOCKET_ORIGINS"] == ["https://login.example.org"]
+    for name in ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS"):
+        assert found[name], name
+    assert (found["SESSION_COOKIE_NAME"], found["CSRF_COOKIE_NAME"]) == ("__Host-sessionid", "__Host-csrftoken")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("TRUE", True), ("yes", True), (" on ", True), ("No", False), ("off", False), ("", True)]
+)
+def test_yes_and_no_have_many_names(tmp_path: Path, said: str, meant: bool) -> None:
+    assert read(tmp_path, DEBUG="1", SIGN_UP=said)["SIGN_UP"] is meant
+
+
+def test_lists_are_written_with_commas(tmp_path: Path) -> None:
+    found = read(tmp_path, DEBUG="1", SMS_REGIONS=" cn, HK ,,gb", ALLOWED_HOSTS="a.example.org,b.example.org")
+    assert found["SMS_REGIONS"] == ["CN", "HK", "GB"]
+    assert found["ALLOWED_HOSTS"] == ["a.example.org", "b.example.org"]
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("DEBUG=1\nSMS_COOLDOWN=7\nSMS_PER_DAY=8\n")
+    found = read(tmp_path, ENV_FILE=str(tmp_path / "env"), SMS_COOLDOWN="9")
+    assert (found["SMS_COOLDOWN"], found["SMS_PER_DAY"]) == (9, 8)
+
+
+def test_a_key_of_its_own_is_made_once_and_read_by_nobody_else(tmp_path: Path) -> None:
+    """Under DEBUG: eight first starts at once agree on one key, and its file is its owner's alone."""
+    calls = [lambda: python(tmp_path, "-c", "from project import settings; print(settings.SECRET_KEY)", DEBUG="1")] * 8
+    keys = {done.stdout.strip() for done in together(calls)}
+    assert len(keys) == 1
+    (key,) = keys
+    assert len(key) >= 50
+    file = tmp_path / "secret_key"
+    assert file.read_text() == key
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.glob("secret_key*")] == ["secret_key"]
+    assert read(tmp_path, DEBUG="1")["SECRET_KEY"] == key
