@@ -6,8 +6,9 @@ import gc
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+# a2wsgi would take it for the site's path.
+os.environ.pop("SCRIPT_NAME", None)
 
-from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
@@ -20,6 +21,7 @@ from channels.security.websocket import OriginValidator
 from accounts.routing import websocket
 from project import valkey
 from project.front import Front
+from project.pool import Pool
 
 if settings.EMBEDDED_VALKEY:
     valkey.ensure(settings.VAR_DIR)
@@ -31,7 +33,7 @@ WORKERS = 16
 
 application = ProtocolTypeRouter(
     {
-        "http": Front(WSGIMiddleware(django_application, workers=WORKERS)),  # type: ignore[arg-type]
+        "http": Front(Pool(django_application, workers=WORKERS)),  # type: ignore[arg-type]
         "websocket": OriginValidator(websocket, settings.SOCKET_ORIGINS),
     }
 )

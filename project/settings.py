@@ -89,7 +89,8 @@ def _public_origin() -> str:
 PUBLIC_ORIGIN = _public_origin()
 PUBLIC_HOST = urlsplit(PUBLIC_ORIGIN).hostname or ""
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or [PUBLIC_HOST, *(LOOPBACK if DEBUG else [])]
+# This machine's own names as well: that is how it is asked whether it is healthy.
+ALLOWED_HOSTS = [*(env.words("ALLOWED_HOSTS") or [PUBLIC_HOST]), *LOOPBACK]
 if "*" in ALLOWED_HOSTS:
     env.refuse("ALLOWED_HOSTS", "holds '*'", "Write the host names that visitors use, with commas.")
 # The socket takes a page of ours and no other. Without PUBLIC_ORIGIN this is somebody's own machine: any port of it.

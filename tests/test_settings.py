@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GOOD_KEY = "one two three four five six seven eight nine ten eleven"
+LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 # What a site in the world needs.
 PRODUCTION = {
     "SECRET_KEY": GOOD_KEY,
@@ -176,7 +177,7 @@ def test_what_is_not_set_is_as_the_contract_says(tmp_path: Path) -> None:
 def test_debug_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
     found = read(tmp_path, **PRODUCTION)
     assert found["DEBUG"] is False
-    assert found["ALLOWED_HOSTS"] == ["login.example.org"]
+    assert found["ALLOWED_HOSTS"] == ["login.example.org", *LOOPBACK]
     assert found["SOCKET_ORIGINS"] == ["https://login.example.org"]
     for name in ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS"):
         assert found[name], name
@@ -193,7 +194,7 @@ def test_yes_and_no_have_many_names(tmp_path: Path, said: str, meant: bool) -> N
 def test_lists_are_written_with_commas(tmp_path: Path) -> None:
     found = read(tmp_path, DEBUG="1", SMS_REGIONS=" cn, HK ,,gb", ALLOWED_HOSTS="a.example.org,b.example.org")
     assert found["SMS_REGIONS"] == ["CN", "HK", "GB"]
-    assert found["ALLOWED_HOSTS"] == ["a.example.org", "b.example.org"]
+    assert found["ALLOWED_HOSTS"] == ["a.example.org", "b.example.org", *LOOPBACK]
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

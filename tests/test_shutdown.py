@@ -50,3 +50,23 @@ def test_a_deploy_lets_the_sends_in_flight_finish_and_loses_none_that_wait(make_
         worker.start()
         wait_until(lambda: all(row["state"] == "sent" for row in stack.deliveries()), 20, "the others were not sent")
         assert len(provider.sent) == 8
+
+
+def test_a_server_that_is_asked_to_end_does_not_wait_for_its_own_threads(make_stack: Callable[..., Stack]) -> None:
+    """A thread that hands its answer to the loop must not wait for a loop that has stopped."""
+    stack = make_stack(workers=0)
+    web = stack.webs[0]
+    for round_ in range(6):
+        if round_:
+            web.start()
+            stack.wait_for_web()
+        person = stack.person()
+        for _ in range(3):
+            person.open().wait_for("connection", state="live")
+        asking = [threading.Thread(target=stack.get, args=("/login/",)) for _ in range(8)]
+        for thread in asking:
+            thread.start()
+        person.get("/")
+        assert web.stop(10) is not None
+        for thread in asking:
+            thread.join()
