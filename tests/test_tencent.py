@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
-from tasks.gateways import Answer, Outcome, Reason, http
+from tasks.gateways import Answer, Outcome, Reason
 from tasks.gateways.tencent import VERDICTS, Tencent, authorization
 from tests.providers.common import (
     ACCEPTED,
-    FAULTS,
     NONE,
-    NONSENSE,
     NOT_SENT,
     NUMBER,
     OPERATOR,
     REFUSED,
-    STALLS,
     UNKNOWN,
     WAIT,
     message,
-    nothing_secret,
     use,
 )
 from tests.providers.tencent import Tencent as FakeTencent
@@ -276,85 +271,3 @@ def test_a_wrong_clock_is_the_operators_to_mend(provider: FakeTencent, monkeypat
 
 def test_a_code_that_the_template_cannot_hold_is_refused(provider: FakeTencent) -> None:
     assert send(code="1234567").provider_code == "InvalidParameterValue.TemplateParameterFormatError"
-
-
-# Faults
-
-
-@pytest.mark.parametrize(("mode", "outcome", "reason", "arrives"), FAULTS)
-def test_each_fault_has_its_outcome(
-    provider: FakeTencent, mode: str, outcome: Outcome, reason: Reason, arrives: bool
-) -> None:
-    provider.script(mode)
-    answer = send()
-    assert (answer.outcome, answer.reason) == (outcome, reason)
-    assert len(provider.sent) == arrives
-    assert len(provider.requests) == 1, "one send is one request: repeating is not the gateway's to decide"
-    assert provider.violations == []
-    # And the next person is none the worse for it.
-    assert send().outcome is ACCEPTED
-
-
-@pytest.mark.parametrize("body", NONSENSE, ids=range(len(NONSENSE)))
-def test_an_answer_that_is_none_is_not_taken_for_one(provider: FakeTencent, body: str) -> None:
-    provider.script(f"200:{body}")
-    answer = send()
-    assert (answer.outcome, answer.reason, answer.provider_code) == (UNKNOWN, NONE, "")
-
-
-def test_a_provider_that_stalls_holds_a_worker_for_seconds_not_minutes(provider: FakeTencent) -> None:
-    provider.script(*STALLS)
-    started = time.monotonic()
-    with ThreadPoolExecutor(len(STALLS)) as pool:
-        answers = list(pool.map(lambda _: send(), STALLS))
-    assert {answer.outcome for answer in answers} == {UNKNOWN}
-    assert time.monotonic() - started < http.TOTAL + 4
-    assert len(provider.sent) == 3, "a refusal would have been a lie"
-
-
-def test_a_provider_that_is_down_has_got_nothing(provider: FakeTencent) -> None:
-    with provider.down():
-        assert send().outcome is NOT_SENT
-    assert send().outcome is ACCEPTED
-
-
-def test_a_repeat_is_a_second_sms(provider: FakeTencent) -> None:
-    """So the gateway does not call itself idempotent."""
-    reference = uuid4().hex
-    send(reference=reference)
-    send(reference=reference)
-    assert len(provider.sent) == 2
-    assert not Tencent.idempotent
-
-
-@pytest.mark.parametrize("to", ["", "+", "hello", "13800138000", "+86"])
-def test_what_is_not_a_number_in_e164_never_leaves(provider: FakeTencent, to: str) -> None:
-    answer = send(to=to)
-    assert (answer.outcome, answer.reason) == (REFUSED, NUMBER)
-    assert provider.requests == []
-
-
-@pytest.mark.parametrize(
-    "name", ["TENCENT_SECRET_ID", "TENCENT_SECRET_KEY", "TENCENT_SDK_APP_ID", "TENCENT_TEMPLATE_ID", "TENCENT_REGION"]
-)
-def test_a_missing_setting_is_an_answer_not_an_exception(settings: Settings, provider: FakeTencent, name: str) -> None:
-    delattr(settings, name)
-    answer = send()
-    assert (answer.outcome, answer.reason) == (REFUSED, OPERATOR)
-    assert provider.requests == []
-
-
-@pytest.mark.parametrize("base", ["", "provider", "ftp://provider", "http://[", "https://例子.invalid"])
-def test_a_nonsensical_base_url_is_an_answer_not_an_exception(
-    settings: Settings, provider: FakeTencent, base: str
-) -> None:
-    settings.TENCENT_BASE_URL = base
-    assert send().outcome in {NOT_SENT, REFUSED, UNKNOWN}
-
-
-@pytest.mark.parametrize("mode", ["ok", "bad_number", "auth_error", "503", "400", "reset", "accept_then_garbage"])
-def test_nothing_secret_is_written_down(provider: FakeTencent, caplog: pytest.LogCaptureFixture, mode: str) -> None:
-    provider.script(mode)
-    with nothing_secret(caplog, provider.secret, "13912345678", "8613912345678", "271828") as said:
-        said.append(send(to="+8613912345678", code="271828"))
-    assert provider.requests[0].headers["authorization"] not in caplog.text
