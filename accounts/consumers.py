@@ -36,8 +36,10 @@ logger = logging.getLogger(__name__)
 # Channels would run every database read of all sockets in one thread, where one slow query stops them all.
 READERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="socket-reader")
 # Seconds between two looks at the session and the rows when no event comes: a push may be lost, a session may
-# end in silence. Sooner while a delivery is on its way.
+# end in silence. Sooner while a delivery is on its way, and while its code lives: a report, a late worker or
+# another tab may still move it, and a page must not be wrong for longer than ten seconds.
 RECHECK = 30
+RECHECK_ALIVE = 8
 RECHECK_UNFINISHED = 5
 # Our page sends nothing. What a client may send before it is shown out.
 MESSAGES = 10
@@ -45,6 +47,8 @@ MESSAGES = 10
 MESSAGE_SIZE = 4096
 # 1008 (policy) among the codes for private use: daphne sends 1000 and those from 3000 on, and fails on any other.
 POLICY = 4008
+# Seconds that a page has to hang up by itself.
+GOODBYE = 0.5
 # What a missing part raises: Redis or the database, or the way to them.
 AWAY = (redis.Unavailable, DatabaseError, OSError)
 
@@ -166,7 +170,8 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             html = live.leaves(state, *names)
         self.ticker.start(state.wait)
         await self.tell(html + extra)
-        self.look_again(RECHECK_UNFINISHED if state.unfinished else RECHECK)
+        quiet = RECHECK_ALIVE if state.alive else RECHECK
+        self.look_again(RECHECK_UNFINISHED if state.unfinished else quiet)
 
     def snapshot(self) -> tuple[live.State, str] | None:
         """Return what this session may see now, None when it has ended. Runs in a reader's thread."""
@@ -187,6 +192,8 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.ended = True
         self.ticker.stop()
         await self.tell(live.leaves(live.State(socket=self.scope["path"]), "live"))
+        # The page hangs up by itself when it has read this. Hung up on in the same breath, a client may not read it.
+        await asyncio.sleep(GOODBYE)
         with suppress(Disconnected):
             await self.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,10 +10,20 @@ import pytest
 from tests.numbers import number
 from tests.provider import Provider
 from tests.providers.aliyun import Aliyun
+from tests.providers.fake import Request
 from tests.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+class SlowAliyun(Aliyun):
+    """Takes a moment for each request, so that a page can see what is said meanwhile."""
+
+    def begin(self, request: Request) -> None:
+        """Wait before anything else."""
+        super().begin(request)
+        time.sleep(0.5)
 
 
 class Site:
@@ -31,7 +42,7 @@ class Site:
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The site that these tests share."""
-    with Provider() as first, Aliyun() as second:
+    with Provider() as first, SlowAliyun() as second:
         settings = {**first.settings, **second.settings, "SMS_GATEWAYS": "yuntongxun,aliyun", "SMS_REGIONS": "CN,HK"}
         with Stack(tmp_path_factory.mktemp("site"), **settings, SMS_ROUTES="HK:aliyun") as stack:  # type: ignore[arg-type]
             yield Site(stack, first, second)
