@@ -9,8 +9,13 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
+
+# A shell starts jobs in the background with SIGINT ignored, and so would be every process that we start and stop.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "LATCHKEY_TEST_DIR" not in os.environ:
     os.environ["LATCHKEY_TEST_DIR"] = tempfile.mkdtemp(prefix="latchkey-tests-")

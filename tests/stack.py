@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -44,11 +45,17 @@ T = TypeVar("T")
 
 
 def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that is free now, and stays so while its server is down.
+
+    Below those that systems hand out for outgoing connections: one of those can be taken at any moment.
+    """
+    for port in random.sample(range(12000, 20000), 1000):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise AssertionError("no free port")
 
 
 def wait_until(look: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
@@ -209,6 +216,26 @@ class Stack:
             return httpx.get(f"http://127.0.0.1:{port or self.ports[0]}{path}", timeout=10, verify=False)
         except httpx.TransportError:
             return httpx.Response(599)
+
+    def hang(self, part: Part) -> None:
+        """Hang a process (SIGSTOP), but not in the middle of a write: then nobody else could write either."""
+        while True:
+            part.signal(signal.SIGSTOP)
+            if "DATABASE_URL" in self.settings or self._is_writable():
+                return
+            part.signal(signal.SIGCONT)
+            time.sleep(0.05)
+
+    def _is_writable(self) -> bool:
+        """Tell whether nobody holds the database's one write lock for longer than a write takes."""
+        path = self.folder / "latchkey.sqlite3"
+        with contextlib.closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
 
     # --- Valkey ---
 

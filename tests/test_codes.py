@@ -669,7 +669,7 @@ def test_the_page_that_gives_back_what_was_typed_keeps_it_for_nobody_else(stack:
 @contextmanager
 def resting(stack: Stack) -> Iterator[None]:
     """Let the worker sleep, so that what is queued stays where it can be looked at."""
-    stack.workers[0].signal(signal.SIGSTOP)
+    stack.hang(stack.workers[0])
     try:
         yield
     finally:

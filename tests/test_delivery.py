@@ -75,7 +75,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def workers_away(stack: Stack) -> Iterator[None]:
     """Hang the workers for a while."""
     for worker in stack.workers:
-        worker.signal(signal.SIGSTOP)
+        stack.hang(worker)
     try:
         # Redis would still give the next bell to one that waited for it when it was stopped.
         wait_until(lambda: stack.redis.info("clients")["blocked_clients"] == 0)
@@ -431,7 +431,7 @@ def test_a_send_whose_worker_is_gone_is_resolved_and_a_late_answer_still_counts(
     try:
         assert people[0].ask(hung).status_code == 202
         wait_for_row(plain, hung, "sending")
-        first.signal(signal.SIGSTOP)
+        plain.hang(first)
         second.start()
         assert people[1].ask(killed).status_code == 202
         wait_for_row(plain, killed, "sending")

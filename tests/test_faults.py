@@ -136,7 +136,7 @@ def test_without_redis_people_sign_in_by_password_and_codes_are_refused(site: St
 def test_an_sms_that_was_accepted_before_redis_died_is_sent_after_it(site: Stack) -> None:
     """T-66: the row is the message. It goes out while Redis is away, or as soon as it is back."""
     person, mobile = site.person(), number()
-    site.workers[0].signal(signal.SIGSTOP)
+    site.hang(site.workers[0])
     try:
         assert person.ask(mobile).status_code == 202
         site.kill_valkey()
@@ -326,7 +326,7 @@ def test_nothing_is_sent_while_the_attempt_cannot_be_written(site: Stack) -> Non
     """T-77: no SMS without an attempt row, so a locked database means no SMS; it leaves when the lock is gone."""
     person, mobile = site.person(), number()
     worker = site.workers[0]
-    worker.signal(signal.SIGSTOP)
+    site.hang(worker)
     logged = len(worker.text())
     try:
         assert person.ask(mobile).status_code == 202
@@ -357,7 +357,7 @@ def unreadable(stack: Stack) -> Iterator[None]:
 def test_an_unreadable_database_is_a_plain_503_and_no_socket_outlives_it(site: Stack) -> None:
     """A page cannot be made, and says so. An open socket can no longer know whose it is, so it goes (T-41)."""
     person, mobile = site.person(), number()
-    site.workers[0].signal(signal.SIGSTOP)
+    site.hang(site.workers[0])
     logged = len(site.webs[0].text())
     try:
         assert person.ask(mobile).status_code == 202
@@ -395,7 +395,7 @@ def test_an_unreadable_database_is_a_plain_503_and_no_socket_outlives_it(site: S
 def test_an_accepted_sms_needs_no_server_to_be_sent(site: Stack) -> None:
     """T-71: daphne is killed after it has said yes."""
     person, mobile = site.person(), number()
-    site.workers[0].signal(signal.SIGSTOP)
+    site.hang(site.workers[0])
     try:
         assert person.ask(mobile).status_code == 202
         site.webs[0].kill()

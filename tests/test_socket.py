@@ -134,7 +134,7 @@ def test_no_page_misses_what_happens_while_it_connects(site: Stack) -> None:
         time.sleep(dice.uniform(0, 1.3 * took))
         state = ("delivered", "sent")[nth % 2]
         # For the server, row and push are one moment.
-        site.webs[0].signal(signal.SIGSTOP)
+        site.hang(site.webs[0])
         site.rows("UPDATE tasks_delivery SET state = ? WHERE mobile = ?", state, f"+86{mobile}")
         push(site, group, "delivery.changed")
         site.webs[0].signal(signal.SIGCONT)
@@ -151,7 +151,7 @@ def test_every_tab_sees_the_sms_move_in_order(site: Stack) -> None:
     person = site.person()
     tabs = [arrived(person), arrived(person)]
     mobile = number()
-    site.workers[0].signal(signal.SIGSTOP)
+    site.hang(site.workers[0])
     try:
         assert person.ask(mobile).json()["state"] == "queued"
         for tab in tabs:
@@ -278,7 +278,7 @@ def test_a_socket_from_before_the_logout_gets_nothing_more(site: Stack) -> None:
     username = sign_in(site, person)
     tab = arrived(person)
     assert tab.leaves["account"]["data-user"] == username
-    site.workers[0].signal(signal.SIGSTOP)
+    site.hang(site.workers[0])
     try:
         assert person.ask(mobile).status_code == 202
         group = own_group(site, mobile)
@@ -319,7 +319,7 @@ def test_a_session_that_ends_behind_the_app_loses_its_socket(site: Stack) -> Non
     """
     people = [site.person() for _ in range(5)]
     usernames = [sign_in(site, person) for person in people]
-    site.workers[0].signal(signal.SIGSTOP)
+    site.hang(site.workers[0])
     try:
         for person in people:
             assert person.ask(number()).status_code == 202
@@ -606,7 +606,7 @@ def test_a_page_is_right_again_after_the_server_was_killed(site: Stack) -> None:
     """T-71: what happened while nobody served is in the replay."""
     person = site.person()
     tab = arrived(person)
-    site.workers[0].signal(signal.SIGSTOP)
+    site.hang(site.workers[0])
     try:
         assert person.ask(number()).status_code == 202
         tab.wait_for("delivery", state="queued")

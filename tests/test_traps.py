@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @contextmanager
 def resting(stack: Stack) -> Iterator[None]:
     """Let the worker sleep, so that what is queued stays where it can be looked at."""
-    stack.workers[0].signal(signal.SIGSTOP)
+    stack.hang(stack.workers[0])
     try:
         # A read that was under way when it fell asleep still takes one message; it ends within a second.
         wait_until(lambda: not [one for one in stack.redis.client_list() if "b" in one["flags"]], 5)
