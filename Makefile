@@ -23,7 +23,7 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: help run install test test-fast check format lock upgrade messages pictures clean chromium
+.PHONY: help run install test test-fast chaos check format lock upgrade messages pictures clean chromium
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -39,6 +39,9 @@ test: chromium $(VENV)/dev.stamp $(catalogues) ## Run every test, in a browser a
 
 test-fast: $(VENV)/dev.stamp $(catalogues) ## Run the tests that need no browser
 	@$(py) -m pytest -n $(JOBS) --dist loadfile -m "not browser" $(ARGS)
+
+chaos: $(VENV)/dev.stamp $(catalogues) ## Kill, hang and cut everything under a crowd for ten minutes; ARGS="--seed 3" for one run
+	@$(py) -m tests.chaos $(ARGS)
 
 check: $(VENV)/dev.stamp $(catalogues) ## Check style, types, imports, templates, migrations, production settings
 	@bin/check $(VENV)

@@ -36,10 +36,8 @@ logger = logging.getLogger(__name__)
 # Channels would run every database read of all sockets in one thread, where one slow query stops them all.
 READERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="socket-reader")
 # Seconds between two looks at the session and the rows when no event comes: a push may be lost, a session may
-# end in silence. Sooner while a delivery is on its way, and while its code lives: a report, a late worker or
-# another tab may still move it, and a page must not be wrong for longer than ten seconds.
-RECHECK = 30
-RECHECK_ALIVE = 8
+# end in silence, and a page must not be wrong for longer than ten seconds. Sooner while a delivery is on its way.
+RECHECK = 8
 RECHECK_UNFINISHED = 5
 # Our page sends nothing. What a client may send before it is shown out.
 MESSAGES = 10
@@ -170,8 +168,7 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             html = live.leaves(state, *names)
         self.ticker.start(state.wait)
         await self.tell(html + extra)
-        quiet = RECHECK_ALIVE if state.alive else RECHECK
-        self.look_again(RECHECK_UNFINISHED if state.unfinished else quiet)
+        self.look_again(RECHECK_UNFINISHED if state.unfinished else RECHECK)
 
     def snapshot(self) -> tuple[live.State, str] | None:
         """Return what this session may see now, None when it has ended. Runs in a reader's thread."""

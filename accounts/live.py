@@ -52,8 +52,6 @@ class State:
     socket: str = SOCKET
     resend_at: datetime | None = None
     expires_at: datetime | None = None
-    # Whether the code still lives.
-    alive: bool = False
 
     @property
     def seconds(self) -> int:
@@ -97,7 +95,6 @@ def of_row(row: Delivery | None, *, username: str = "", socket: str = SOCKET, co
         socket=socket,
         resend_at=row.resend_at,
         expires_at=row.created_at + delivery.code_life(),
-        alive=now < row.created_at + delivery.code_life(),
     )
 
 

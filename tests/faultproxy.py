@@ -21,7 +21,7 @@ import contextlib
 import socket
 import struct
 import threading
-from typing import Self
+from typing import BinaryIO, Self
 
 # Seconds within which the server behind must take a connection.
 CONNECT = 5.0
@@ -51,10 +51,11 @@ class _Pair:
 class FaultProxy:
     """A proxy on a port of its own. Faults may be ordered from any thread."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Take the server to stand in front of."""
+    def __init__(self, host: str, port: int, *, at: int = 0, tap: BinaryIO | None = None) -> None:
+        """Take the server to stand in front of, and where to stand. All that passes is also written to the tap."""
         self.server = (host, port)
-        self.port = 0
+        self._tap = tap
+        self.port = at
         self.connections = self.sent = self.received = self.dropped = 0
         self._lock = threading.Lock()
         # Set while bytes may move to the server and back.
@@ -171,9 +172,16 @@ class FaultProxy:
                 with self._lock:
                     if self._marker and self._marker in data:
                         self._marker, pair.doomed = b"", True
+                self._keep(data)
                 server.sendall(data)
                 self.sent += len(data)
             server.shutdown(socket.SHUT_WR)
+
+    def _keep(self, data: bytes) -> None:
+        if self._tap is not None:
+            with self._lock, contextlib.suppress(ValueError):
+                # A tap that is closed already has all that anybody wants to see.
+                self._tap.write(data + b"\n")
 
     def _answers(self, pair: _Pair) -> None:
         with contextlib.suppress(OSError):
@@ -182,6 +190,7 @@ class FaultProxy:
                     self.dropped += 1
                     break
                 self._back.wait()
+                self._keep(data)
                 pair.client.sendall(data)
                 self.received += len(data)
             # Both are done when the server is: no client of ours goes on sending to one that has closed.

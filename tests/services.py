@@ -11,8 +11,10 @@ import socket
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
+POSTGRESQL = os.environ.get("LATCHKEY_TEST_POSTGRESQL", "postgres://postgres@127.0.0.1:5432/postgres")
 RABBITMQ = os.environ.get("LATCHKEY_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
 
 
@@ -40,3 +42,19 @@ def rabbitmq() -> str:
             "Debian: apt-get install rabbitmq-server; elsewhere: LATCHKEY_TEST_RABBITMQ=amqp://user:password@host/vhost",
         )
     return RABBITMQ
+
+
+def postgresql() -> str:
+    """Return the URL of a PostgreSQL in which we may make databases of our own, or skip."""
+    try:
+        with psycopg.connect(POSTGRESQL, connect_timeout=2) as connection:
+            found = connection.execute("SELECT rolcreatedb FROM pg_roles WHERE rolname = current_user").fetchone()
+    except psycopg.OperationalError:
+        found = None
+    if found != (True,):
+        parts = urlsplit(POSTGRESQL)
+        missing(
+            f"no PostgreSQL lets us make a database at {parts.hostname}:{parts.port or 5432}",
+            "Write LATCHKEY_TEST_POSTGRESQL=postgres://user:password@host/postgres of a role with CREATEDB",
+        )
+    return POSTGRESQL

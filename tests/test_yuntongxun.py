@@ -341,7 +341,11 @@ def test_a_provider_that_stalls_holds_a_worker_for_seconds_not_minutes(provider:
 
 def test_a_name_server_that_is_silent_holds_nobody_up(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     # The resolver is the system's, not ours: its silence is played by a stand-in.
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(15) or [])
+    def silent(*_: object, **__: object) -> list[object]:
+        time.sleep(15)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
     started = time.monotonic()
     assert send().outcome is NOT_SENT
     assert time.monotonic() - started < GENEROUS

@@ -12,7 +12,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 from tests.providers.fake import SMS, Fake, Post, Request, Violation, check_length, told
@@ -69,7 +69,7 @@ class Aliyun(Fake):
             raise Violation("InvalidAction.NotFound", f"action {headers.get('x-acs-action')!r}")
         if headers.get("x-acs-version") != "2017-05-25":
             raise Violation("InvalidVersion", f"version {headers.get('x-acs-version')!r}")
-        if headers.get("host") != f"127.0.0.1:{self.port}":
+        if headers.get("host") != urlsplit(self.url).netloc:
             raise Violation("InvalidParameter", f"host {headers.get('host')!r}")
         if headers.get("content-type") != "application/x-www-form-urlencoded":
             raise Violation("InvalidParameter", f"Content-Type is {headers.get('content-type')!r}")
