@@ -33,9 +33,9 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """What drives the browsers."""
+    """What drives the browsers. For one file: its event loop runs in this thread, which the next file may mind."""
     with sync_playwright() as playwright:
         yield playwright
 
@@ -48,15 +48,15 @@ def launch(playwright: Playwright, **options: Any) -> Browser:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
-    """One Chromium for the run; each visitor has a profile of their own in it."""
+    """One Chromium for a file; each visitor has a profile of their own in it."""
     browser = launch(playwright)
     yield browser
     browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shots() -> Callable[[Page, str], None]:
     """Keep a picture of a page in the folder that SHOTS names, if it names one."""
     folder = os.environ.get("SHOTS")
