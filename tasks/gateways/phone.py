@@ -79,13 +79,6 @@ def messages() -> list[Text]:
         return [Text(**json.loads(line)) for line in file.read().splitlines()[-MEMORY:]]
 
 
-def forget() -> None:
-    """Empty the phone."""
-    with _locked("messages.jsonl") as file:
-        file.truncate(0)
-    push(GROUP, CHANGED)
-
-
 def current_mode() -> Mode:
     """Return what the switches say."""
     with _locked("mode.json") as file:
