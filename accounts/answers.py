@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
@@ -41,16 +41,33 @@ def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> s
             return _("A password has 8 to 128 characters.")
         case "MOBILE_FORMAT":
             return _("This is not a mobile number we can send to. Write it like 138 0013 8000.")
+        case "CREDENTIALS" if tries_left:
+            return _("The username or the password is not right. Tries left before a pause: %(tries)d.") % {
+                "tries": tries_left
+            }
+        case "CREDENTIALS" if seconds:
+            return _("The username or the password is not right. You can try again in %(time)s.") % {
+                "time": how_long(seconds)
+            }
         case "CREDENTIALS":
             return _("The username or the password is not right.")
+        case "PASSWORD_LIMIT":
+            return _("Too many wrong passwords. You can try again in %(time)s, or sign in with a text message.") % {
+                "time": how_long(seconds)
+            }
+        case "CODE_LIMIT":
+            return _("Too many wrong codes. You can try again in %(time)s, or use your password.") % {
+                "time": how_long(seconds)
+            }
+        case "CODES_SHUT":
+            return _("Codes for this number are switched off after too many wrong ones. Please use your password.")
         case "SMS_TOO_FREQUENT":
             return _("A code was asked for a moment ago. You can ask again in %(seconds)d s.") % {
                 "seconds": math.ceil(seconds)
             }
         case "SMS_LIMIT":
-            minutes = math.ceil(seconds / 60)
-            return _("Too many codes for now. Please try again in %(minutes)d min, or use your password.") % {
-                "minutes": minutes
+            return _("Too many codes for now. Please try again in %(time)s, or use your password.") % {
+                "time": how_long(seconds)
             }
         case "SMS_CODE_WRONG" if tries_left is None:
             return _("A code has six digits.")
@@ -60,12 +77,23 @@ def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> s
             return _("This is not the code, and it was the last try. Please ask for a new one.")
         case "SMS_CODE_EXPIRED":
             return _("This code no longer works. Please ask for a new one.")
+        case "PROOF_NEEDED":
+            return _("One moment: we check that you are no robot.")
+        case "PROOF_AGAIN":
+            return _("That check did not count. Please tick the box and try once more.")
         case "NO_ACCOUNT":
             return _("There is no account for this number.")
         case "UNAVAILABLE":
             return _("This does not work right now, and nothing was sent. Please try again in a moment.")
         case _:
             return _("This request was not understood.")
+
+
+def how_long(seconds: float) -> str:
+    """Return how long to wait, as one says it."""
+    if seconds <= 90:
+        return _("%(seconds)d s") % {"seconds": math.ceil(seconds)}
+    return _("%(minutes)d min") % {"minutes": math.ceil(seconds / 60)}
 
 
 def state_reply(request: HttpRequest, state: State, *, place: str, status: int) -> HttpResponse:
@@ -108,6 +136,22 @@ def refusal(
     return response
 
 
+def proof_needed(request: HttpRequest, *, place: str, again: bool = False) -> HttpResponse:
+    """Ask for a proof of humanity first (428, RFC 6585). A page works it out and sends its form again by itself.
+
+    `again`: one was sent and did not count. Then the page waits for the visitor, or it would go round for ever.
+    """
+    message = Message(errmsg("PROOF_AGAIN" if again else "PROOF_NEEDED"))
+    when = "again" if again else "now"
+    if wants_json(request):
+        body = {"code": "PROOF_NEEDED", "errmsg": message.text, "proof": resolve_url("proof")}
+        return JsonResponse(body, status=428)
+    if request.htmx:  # type: ignore[attr-defined]
+        leaf = render_to_string("proof.html", {"place": place, "when": when, "oob": True})
+        return HttpResponse(_message(place, message) + leaf, status=428)
+    return _page(request, 428, None, {f"{place}_message": message, f"{place}_proof": when})
+
+
 def unreadable(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer what cannot be read: too long, or not what it says it is. The body is not looked at again."""
     if wants_json(request):
@@ -143,7 +187,7 @@ def _message(place: str, message: Message | None) -> str:
     return render_to_string("live.html#message", context)
 
 
-def _page(request: HttpRequest, status: int, state: State | None, messages: dict[str, Message]) -> HttpResponse:
+def _page(request: HttpRequest, status: int, state: State | None, messages: dict[str, Any]) -> HttpResponse:
     """Return the whole login page, with what the visitor typed but the password and the code."""
     context: dict[str, Any] = {name: request.POST.get(name, "") for name in ("username", "mobile", "next")}
     if state:

@@ -10,3 +10,7 @@ class AccountsConfig(AppConfig):
 
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the daily upkeep with Huey, and what is to be done when a user signs in or is changed."""
+        from accounts import fresh, revoke, upkeep  # noqa: F401

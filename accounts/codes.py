@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db.models import Count, Max, Min
-from django.db.models.functions import Now
+from django.db import transaction
 
-from project import keys, redis
+from accounts import guesses, limits, proof
+from project import redis
 from tasks import delivery, gate
 from tasks.models import Delivery, random_id
 from tasks.sms import send_sms_code
@@ -23,56 +22,43 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PURPOSES = ("login",)
-HOUR = 3600
-DAY = 86400
-# Consecutive wrong guesses at a number's codes, over all its codes, before only a password helps. NIST SP 800-63B-4,
-# 3.2.2 allows 100; four whole codes are plenty for honest fingers.
-MAX_FAILURES = 20
-FAILURES_LIFE = DAY
 # Seconds after which a gate must have its row: the database's own time-out is five.
 ORPHANED = 10
-# Says that the counters below are complete. An emptied Redis has lost it, and they are counted anew from the rows.
-# So they are after a change of SECRET_KEY, which gives every counter another name: the mark is named by the key too.
-WARM = f"limits:warm:{keys.hashed('limits', '')[:8]}"
 
 # The whole decision and all that it writes, in one step and one round trip: who loses writes nothing.
-# KEYS gate, challenge, warm, counters   ARGV id, cooldown ms, code's life ms, number, then a limit and a life each
+# KEYS gate, challenge, warm, counters
+# ARGV id, cooldown ms, code's life ms, asks for a proof or not, records only or not; then three for each counter: its
+# limit, its life in s, and from when on a proof is asked for
 ISSUE = """
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then return {'ok', 0} end
 local shut = redis.call('PTTL', KEYS[1])
 if shut > 0 then return {'cooldown', shut, holder} end
 if redis.call('EXISTS', KEYS[3]) == 0 then return {'cold', 0} end
+local full, near = 0, false
 for i = 4, #KEYS do
-  if tonumber(redis.call('GET', KEYS[i]) or '0') >= tonumber(ARGV[i * 2 - 3]) then
-    return {'limit', math.max(redis.call('PTTL', KEYS[i]), 1000)}
-  end
+  local of = i * 3 - 6
+  local count = tonumber(redis.call('GET', KEYS[i]) or '0')
+  if count >= tonumber(ARGV[of]) and full == 0 then full = i end
+  if count >= tonumber(ARGV[of + 2]) then near = true end
 end
+if full > 0 and ARGV[5] == '0' then
+  return {'limit', math.max(redis.call('PTTL', KEYS[full]), 1000), tostring(full - 4)}
+end
+if near and ARGV[4] == '1' then return {'proof', 0} end
 for i = 4, #KEYS do
-  if redis.call('INCR', KEYS[i]) == 1 then redis.call('EXPIRE', KEYS[i], ARGV[i * 2 - 2]) end
+  if redis.call('INCR', KEYS[i]) == 1 then redis.call('EXPIRE', KEYS[i], ARGV[i * 3 - 5]) end
 end
 if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[2], 'id', ARGV[1], 'number', ARGV[4], 'tries', '0')
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
+if full > 0 then return {'ok', 0, tostring(full - 4)} end
 return {'ok', 0}
 """
 
-# A guess is counted in the same step that accepts it, so 64 guesses at once are still five.
-# KEYS challenge, failures   ARGV id, right or not, tries, failures, life of failures in s
-CHECK = """
-local failures = tonumber(redis.call('GET', KEYS[2]) or '0')
-if failures >= tonumber(ARGV[4]) then return {'locked', redis.call('TTL', KEYS[2])} end
-if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return {'gone', 0} end
-local tries = redis.call('HINCRBY', KEYS[1], 'tries', 1)
-if ARGV[2] == '1' then
-  redis.call('DEL', KEYS[1], KEYS[2])
-  return {'ok', 0}
-end
-redis.call('INCR', KEYS[2])
-redis.call('EXPIRE', KEYS[2], ARGV[5])
-if tries >= tonumber(ARGV[3]) then redis.call('DEL', KEYS[1]) end
-return {'wrong', math.max(0, tonumber(ARGV[3]) - tries)}
+# Another request of the same browser may have opened a new challenge meanwhile. Only our own is closed.
+CLOSE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
 """
 
 
@@ -117,28 +103,38 @@ class Verified:
     mobile: str
 
 
-def issue(*, mobile: str, purpose: str, browser: str, address: str, language: str) -> Delivery:
+def issue(*, mobile: str, purpose: str, browser: str, address: str, language: str, proven: bool = False) -> Delivery:
     """Promise an SMS with a fresh code and return its delivery, queued.
 
-    `mobile` is E.164, `browser` and `address` are keyed hashes, `language` is the page's. Raises TooFrequent,
-    LimitReached or Unavailable; in all three nothing was written.
+    `mobile` is E.164, `browser` and `address` are keyed hashes, `language` is the page's, `proven` says that a proof
+    of humanity came with the request. Raises TooFrequent, LimitReached, proof.Needed, guesses.Shut or Unavailable; in
+    all of them nothing was written.
     """
     delivery_id = random_id()
+    ask = _Request(delivery_id, mobile, purpose, browser, address, proven=proven)
     try:
-        said, left_ms, holder = _decide(delivery_id, mobile, purpose, browser, address)
-        if said == "cooldown" and _is_orphan(holder, left_ms):
-            gate.give_back(mobile, holder)
-            said, left_ms, holder = _decide(delivery_id, mobile, purpose, browser, address)
-    except redis.Unavailable as error:
+        if guesses.is_shut(mobile):
+            logger.info("code refused: codes of this number are switched off")
+            raise guesses.Shut
+        said, left_ms, more = ask.decide()
+        if said == "cooldown" and _is_orphan(more, left_ms):
+            gate.give_back(mobile, more)
+            said, left_ms, more = ask.decide()
+    except (redis.Unavailable, DatabaseError) as error:
         # The gate may be shut although its answer was lost, and no SMS will come for it.
         gate.give_back(mobile, delivery_id)
-        logger.warning("code refused: redis %s", type(error).__name__)
+        logger.warning("code refused: %s", type(error).__name__)
         raise Unavailable from error
     if said == "cooldown":
         raise TooFrequent(left_ms / 1000)
     if said == "limit":
-        logger.warning("code refused: a limit is reached")
+        logger.warning("code refused: a limit is reached: %s", ask.counters[int(more)].name)
         raise LimitReached(left_ms / 1000)
+    if said == "proof":
+        logger.info("code refused: a proof of humanity is needed")
+        raise proof.Needed
+    if more:
+        logger.warning("code would be refused: a limit is reached: %s", ask.counters[int(more)].name)
     try:
         row = delivery.accept(
             delivery_id, mobile=mobile, purpose=purpose, browser=browser, address=address, language=language
@@ -154,39 +150,49 @@ def issue(*, mobile: str, purpose: str, browser: str, address: str, language: st
     return row
 
 
-def check(*, browser: str, purpose: str, code: str, mobile: str | None = None) -> Verified:
+def check(*, browser: str, purpose: str, code: str, address: str, mobile: str | None = None) -> Verified:
     """Use a code up. `mobile`, when given, must be the number that it was sent to.
 
-    Raises Wrong, Expired, LimitReached (too many wrong guesses at this number, over all its codes) or Unavailable.
+    Raises Wrong, Expired, Unavailable, or guesses.Paused and guesses.Shut after too many wrong guesses at this number,
+    over all its codes, or from this address.
     """
-    client = redis.client()
     challenge = _challenge(purpose, browser)
     try:
-        # The challenge only says which delivery; the number stands in the row.
-        found = cast("bytes | None", client.hget(challenge, "id"))
+        # Redis says which code is open in this browser, and ends its life by its own clock.
+        found = cast("bytes | None", redis.client().get(challenge))
         row = Delivery.objects.filter(pk=found.decode(), purpose=purpose, browser=browser).first() if found else None
         if row is None:
             raise Expired
-        right = row.is_code(code) and mobile in {None, row.mobile}
-        said, left, _ = _run(
-            client,
-            CHECK,
-            [challenge, f"failures:{keys.hashed('mobile', row.mobile)}"],
-            [row.pk, int(right), settings.SMS_MAX_TRIES, MAX_FAILURES, FAILURES_LIFE],
-        )
+        with transaction.atomic():
+            left = _use(row, code, address, mobile)
     except (redis.Unavailable, DatabaseError) as error:
         logger.warning("code not checked: %s", type(error).__name__)
         raise Unavailable from error
-    if said == "ok":
-        delivery.mark_used(row)
+    if not left:
+        _close(challenge, row.pk)
+    if left is None:
         return Verified(row.mobile)
-    logger.info("code of delivery %s refused: %s, %s left", row.pk[:8], said, left)
-    if said == "locked":
-        raise LimitReached(left)
-    if said == "gone":
-        # Two tabs can send the right code at once. The script deletes the challenge for only one of them.
-        raise Expired
+    logger.info("code of delivery %s refused: wrong, %d left", row.pk[:8], left)
     raise Wrong(left)
+
+
+def _use(row: Delivery, code: str, address: str, mobile: str | None) -> int | None:
+    """Count a guess, then look at it: None if it is right, else the tries that are left. Runs in a transaction.
+
+    Raises Expired, and what guesses.begin raises; then the guess is not counted, and was not looked at.
+    """
+    # The row is the referee: of 64 guesses at once five pass here, and of two tabs with the right code one does.
+    count = delivery.count_guess(row, most=settings.SMS_MAX_TRIES)
+    if count is None:
+        raise Expired
+    guess = guesses.begin("code", row.mobile, address)
+    # Nobody has the code of a decoy: who has guessed it has guessed.
+    if not row.decoy and row.is_code(code) and mobile in {None, row.mobile}:
+        delivery.mark_used(row)
+        guess.was_right()
+        return None
+    guess.was_wrong()
+    return settings.SMS_MAX_TRIES - count
 
 
 def _challenge(purpose: str, browser: str) -> str:
@@ -194,15 +200,12 @@ def _challenge(purpose: str, browser: str) -> str:
     return f"challenge:{purpose}:{browser}"
 
 
-def _counters(mobile: str, address: str) -> list[tuple[str, int, int]]:
-    """Return key, limit and life in seconds of every counter that a request counts on."""
-    number = keys.hashed("mobile", mobile)
-    return [
-        (f"sent:hour:{number}", settings.SMS_PER_HOUR, HOUR),
-        (f"sent:day:{number}", settings.SMS_PER_DAY, DAY),
-        (f"sent:address:{address}", settings.SMS_PER_IP_HOUR, HOUR),
-        ("sent:all", settings.SMS_BUDGET_HOUR, HOUR),
-    ]
+def _close(challenge: str, delivery_id: str) -> None:
+    """Forget an open code. Never raises: the row says already that it is used or burned."""
+    try:
+        redis.client().eval(CLOSE, 1, challenge, delivery_id)
+    except redis.Unavailable as error:
+        logger.warning("challenge of %s not closed: %s", delivery_id[:8], type(error).__name__)
 
 
 def _is_orphan(holder: str, left_ms: int) -> bool:
@@ -218,65 +221,52 @@ def _is_orphan(holder: str, left_ms: int) -> bool:
         return False
 
 
-def _decide(delivery_id: str, mobile: str, purpose: str, browser: str, address: str) -> tuple[str, int, str]:
-    """Ask Redis: `ok`, `cooldown` or `limit`, the milliseconds left, and whose cooldown it is."""
-    counters = _counters(mobile, address)
-    names = [gate.key(mobile), _challenge(purpose, browser), WARM, *(name for name, _, _ in counters)]
-    values: list[str | int] = [
-        delivery_id,
-        settings.SMS_COOLDOWN * 1000,
-        settings.SMS_CODE_TTL * 1000,
-        keys.hashed("mobile", mobile),
-    ]
-    for _, limit, life in counters:
-        values += [limit, life]
-    client = redis.client()
-    try:
-        said = _run(client, ISSUE, names, values)
-    except redis.Lost:
-        # The answer may be lost although the gate is ours. Asked again with the same id, the script says so.
-        said = _run(client, ISSUE, names, values)
-    if said[0] == "cold":
-        _count_anew(client)
-        said = _run(client, ISSUE, names, values)
-    if said[0] == "cold":
-        raise redis.Unavailable("the counters do not stay")
-    return said
+class _Request:
+    """One question to Redis: may this be sent?"""
+
+    def __init__(
+        self, delivery_id: str, mobile: str, purpose: str, browser: str, address: str, *, proven: bool
+    ) -> None:
+        self.counters = limits.counters(mobile=mobile, address=address, browser=browser)
+        self.names = [
+            gate.key(mobile),
+            _challenge(purpose, browser),
+            limits.WARM,
+            *(counter.key for counter in self.counters),
+        ]
+        self.values: list[str | int] = [
+            delivery_id,
+            settings.SMS_COOLDOWN * 1000,
+            settings.SMS_CODE_TTL * 1000,
+            int(settings.ALTCHA != "off" and not proven),
+            int(settings.SMS_LIMITS_RECORD_ONLY),
+        ]
+        for counter in self.counters:
+            self.values += [counter.most, counter.life, 0 if settings.ALTCHA == "always" else counter.near]
+
+    def decide(self) -> tuple[str, int, str]:
+        """Return `ok`, `cooldown`, `limit` or `proof`, the milliseconds left, and whose cooldown or which limit it is.
+
+        Raises redis.Unavailable.
+        """
+        client = redis.client()
+        try:
+            said = _run(client, ISSUE, self.names, self.values)
+        except redis.Lost:
+            # The answer may be lost although the gate is ours. Asked again with the same id, the script says so.
+            said = _run(client, ISSUE, self.names, self.values)
+        if said[0] == "cold":
+            limits.count_anew(client)
+            said = _run(client, ISSUE, self.names, self.values)
+        if said[0] == "cold":
+            raise redis.Unavailable("the counters do not stay")
+        return said
 
 
 def _run(client: Redis, script: str, names: list[str], values: list[str | int]) -> tuple[str, int, str]:
     """Run a script in one round trip and return its word, its number, and the id that it names, if it names one."""
     word, number, *more = cast("list[Any]", client.register_script(script)(keys=names, args=values))
     return word.decode(), int(number), more[0].decode() if more else ""
-
-
-def _count_anew(client: Redis) -> None:
-    """Fill counters and gates of an emptied Redis from the rows, so that a restart forgets no limit and no cooldown."""
-    day = Delivery.objects.filter(created_at__gt=delivery.ago(timedelta(seconds=DAY)))
-    hour = day.filter(created_at__gt=delivery.ago(timedelta(seconds=HOUR)))
-    found: list[tuple[str, int, int, timedelta]] = []
-    for rows, field, prefix, life in (
-        (hour, "mobile", "sent:hour:", HOUR),
-        (day, "mobile", "sent:day:", DAY),
-        (hour, "address", "sent:address:", HOUR),
-    ):
-        for entry in rows.values(field).annotate(n=Count("pk"), first=Min("created_at"), now=Max(Now())):
-            name = keys.hashed("mobile", entry[field]) if field == "mobile" else entry[field]
-            found.append((prefix + name, entry["n"], life, entry["now"] - entry["first"]))
-    total = hour.aggregate(n=Count("pk"), first=Min("created_at"), now=Max(Now()))
-    if total["n"]:
-        found.append(("sent:all", total["n"], HOUR, total["now"] - total["first"]))
-    shut = hour.filter(resend_at__gt=Now()).annotate(now=Now()).order_by("-created_at")
-    # All or none: the mark never stands without the counters. NX: another process may be counting on already.
-    with client.pipeline() as pipe:
-        for row in shut:
-            left = (row.resend_at - row.now) // timedelta(milliseconds=1) + 1
-            pipe.set(gate.key(row.mobile), row.pk, px=left, nx=True)
-        for name, n, life, age in found:
-            pipe.set(name, n, ex=max(1, life - int(age.total_seconds())), nx=True)
-        pipe.set(WARM, 1)
-        pipe.execute()
-    logger.warning("redis was empty: %d limits were counted anew from the table", len(found))
 
 
 def _ring(delivery_id: str) -> None:

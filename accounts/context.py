@@ -21,6 +21,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "debug": settings.DEBUG,
         "dev_phone": settings.DEV_PHONE,
         "csrf_cookie_name": settings.CSRF_COOKIE_NAME,
+        "proof": "submit" if settings.ALTCHA == "always" else "",
     }
 
 

@@ -57,9 +57,9 @@ class Form(forms.Form):
         here = url_has_allowed_host_and_scheme(
             wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
         )
-        # No line break or tab: browsers drop them, and then it is another address.
-        plain = wanted.startswith("/") and wanted.isprintable() and len(wanted) <= 2000
-        return wanted if here and plain else ""
+        # No line break or tab: browsers drop them, and then it is another address. A bare `//` is none at all.
+        plain = wanted.isprintable() and len(wanted) <= 2000 and wanted[1:2] not in {"/", "\\"}
+        return wanted if here and plain and wanted.startswith("/") else ""
 
 
 class PasswordForm(Form):
@@ -71,6 +71,8 @@ class PasswordForm(Form):
     # Exactly as typed: no strip, no case, no normalisation (ASVS 5.0, 6.2.8).
     password = forms.CharField(strip=False, min_length=8, max_length=128)
     remembered = forms.BooleanField(required=False)
+    # A proof that no robot asks; accounts/proof.py knows what it is worth. Too long is none, and no fault to name.
+    altcha = forms.CharField(required=False, strip=False)
 
     def clean_username(self) -> str:
         """Take a username or a mobile number."""
@@ -90,6 +92,8 @@ class CodeRequestForm(Form):
 
     mobile = forms.CharField(max_length=64)
     purpose = forms.ChoiceField(choices=[(purpose, purpose) for purpose in PURPOSES], required=False)
+    # A proof that no robot asks; accounts/proof.py knows what it is worth. Too long is none, and no fault to name.
+    altcha = forms.CharField(required=False, strip=False)
 
     def clean_mobile(self) -> str:
         """Take any spelling of a number, make it the one."""

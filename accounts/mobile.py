@@ -51,7 +51,11 @@ def masked(mobile: str) -> str:
     """Return a number as pages may show it: enough for its owner, too little for a stranger."""
     if not mobile:
         return ""
-    national = phonenumbers.national_significant_number(phonenumbers.parse(mobile))
+    try:
+        national = phonenumbers.national_significant_number(phonenumbers.parse(mobile))
+    except phonenumbers.NumberParseException:
+        # Somebody has written it past us. It is no number, and nothing of it is shown.
+        return "****"
     # At least four digits stay hidden, in an eight-digit number as well.
     shown = max(0, min(4, len(national) - 3 - 4))
     return f"{national[:3]} **** {national[-shown:] if shown else ''}".strip()

@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import IntegrityError, models, transaction
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
 from accounts import names
@@ -106,3 +106,24 @@ class User(AbstractUser):
         """Make an empty number None, so that any number of users may have none."""
         super().clean()
         self.mobile = self.mobile or None
+
+
+class Guesses(models.Model):
+    """Wrong guesses in a row: at one account's password, at one number's codes, or from one address.
+
+    In the database and not in Redis, so that neither a restart nor an outage of Redis forgives them.
+    """
+
+    # What is guessed at, as a keyed hash behind its kind: "password:...", "code:...", "address:...".
+    key = models.CharField(primary_key=True, max_length=48, editable=False)
+    count = models.PositiveIntegerField(_("wrong guesses"), default=0, db_default=0)
+    last_at = models.DateTimeField(_("last guess"), db_default=Now())
+    # Nothing is looked at before this moment.
+    open_at = models.DateTimeField(_("open again"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("guesses")
+        verbose_name_plural = _("guesses")
+
+    def __str__(self) -> str:
+        return f"{self.key[:16]}: {self.count}"

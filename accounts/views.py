@@ -13,10 +13,11 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import answers, browser, codes, live
+from accounts import answers, browser, codes, guesses, live, proof
 from accounts.address import hashed_address
 from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, sent
 from accounts.models import User
+from project import headers, redis
 from project.push import push
 from tasks import delivery
 
@@ -37,10 +38,22 @@ def login(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         word, field = form.fault()
         return answers.refusal(request, word, place="password", field=field)
-    user = auth.authenticate(request, username=form.cleaned_data["username"], password=form.cleaned_data["password"])
+    username, address = form.cleaned_data["username"], hashed_address(request)
+    try:
+        # Counted before it is hashed: of a thousand guesses at once only the first few cost anything.
+        guess = guesses.begin("password", username.lower(), address, proven=_may_guess(form))
+    except proof.Needed:
+        return answers.proof_needed(request, place="password", again=bool(form.cleaned_data["altcha"]))
+    except guesses.Paused as wait:
+        return answers.refusal(request, "PASSWORD_LIMIT", place="password", status=429, seconds=wait.seconds)
+    user = auth.authenticate(request, username=username, password=form.cleaned_data["password"])
     if user is None:
-        logger.info("password login refused for %s", hashed_address(request)[:8])
-        return answers.refusal(request, "CREDENTIALS", place="password")
+        guess.was_wrong()
+        return answers.refusal(request, "CREDENTIALS", place="password", tries_left=guess.left, seconds=guess.pause)
+    guess.was_right()
+    if user.mobile:
+        # The owner is here: what strangers did to the codes of this number is over.
+        guesses.forgive("code", user.mobile)
     return _signed_in(request, user, form)
 
 
@@ -54,12 +67,14 @@ def code(request: HttpRequest) -> HttpResponse:
         return answers.refusal(request, word, place="code", field=field)
     own = browser.plant(request.session)
     try:
+        proven = _is_proven(form)
         row = codes.issue(
             mobile=form.cleaned_data["mobile"],
             purpose=form.cleaned_data["purpose"],
             browser=own,
             address=hashed_address(request),
             language=get_language() or settings.LANGUAGE_CODE,
+            proven=proven,
         )
     except codes.TooFrequent as wait:
         # The running state, not a bare error: this may be a second click on what works already.
@@ -71,7 +86,11 @@ def code(request: HttpRequest) -> HttpResponse:
         return answers.refusal(request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=wait.seconds)
     except codes.LimitReached as wait:
         return answers.refusal(request, "SMS_LIMIT", place="code", status=429, seconds=wait.seconds)
-    except codes.Unavailable:
+    except guesses.Shut:
+        return answers.refusal(request, "CODES_SHUT", place="code", status=403)
+    except proof.Needed:
+        return answers.proof_needed(request, place="code", again=bool(form.cleaned_data["altcha"]))
+    except (codes.Unavailable, redis.Unavailable):
         return answers.refusal(request, "UNAVAILABLE", place="code", status=503, seconds=5)
     return answers.state_reply(request, live.of_row(row), place="code", status=202)
 
@@ -90,13 +109,16 @@ def login_code(request: HttpRequest) -> HttpResponse:
             purpose="login",
             code=form.cleaned_data["code"],
             mobile=form.cleaned_data["mobile"],
+            address=hashed_address(request),
         )
     except codes.Wrong as wrong:
         return answers.refusal(request, "SMS_CODE_WRONG", place="verify", field="code", tries_left=wrong.tries_left)
     except codes.Expired:
         return answers.refusal(request, "SMS_CODE_EXPIRED", place="verify", field="code", tries_left=0)
-    except codes.LimitReached as wait:
-        return answers.refusal(request, "SMS_LIMIT", place="verify", status=429, seconds=wait.seconds)
+    except guesses.Paused as wait:
+        return answers.refusal(request, "CODE_LIMIT", place="verify", status=429, seconds=wait.seconds)
+    except guesses.Shut:
+        return answers.refusal(request, "CODES_SHUT", place="verify", status=403)
     except codes.Unavailable:
         return answers.refusal(request, "UNAVAILABLE", place="verify", status=503, seconds=5)
     user = auth.authenticate(request, verified=verified)
@@ -112,8 +134,11 @@ def logout(request: HttpRequest) -> HttpResponse:
     before = browser.of(request.session)
     auth.logout(request)
     browser.plant(request.session)
+    # The next page clears what this one's have kept here.
+    request.session[headers.SIGNED_OUT] = True
     response = answers.gone_to(request, resolve_url("home"))
     response.delete_cookie("username", samesite="Lax")
+    response.cookies["username"]["secure"] = settings.SESSION_COOKIE_SECURE or ""
     return _tell_tabs(response, before)
 
 
@@ -135,6 +160,19 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     if request.headers.get("HX-Request") == "true":
         response["HX-Refresh"] = "true"
     return response
+
+
+def _is_proven(form: Form) -> bool:
+    """Tell whether the form brought a proof of humanity, and use it up. Raises redis.Unavailable."""
+    return settings.ALTCHA == "off" or proof.verify(form.cleaned_data["altcha"])
+
+
+def _may_guess(form: Form) -> bool:
+    """Tell the same for a password, which needs no Redis: without it the guesses are counted and not proven."""
+    try:
+        return _is_proven(form)
+    except redis.Unavailable:
+        return True
 
 
 def _signed_in(request: HttpRequest, user: User, form: Form) -> HttpResponse:

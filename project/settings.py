@@ -6,7 +6,10 @@ import importlib.util
 import os
 import re
 import secrets
+import stat
+import zlib
 from contextlib import suppress
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,11 +19,10 @@ from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from dotenv import load_dotenv
 from huey import Huey
-from huey.serializer import SignedSerializer
 from phonenumbers import SUPPORTED_REGIONS
 from redis import ConnectionPool
 
-from project import env, valkey, worker
+from project import env, signed, valkey, worker
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -31,18 +33,46 @@ if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
 DEBUG = env.flag("DEBUG")
 VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 HOST = env.text("HOST", "127.0.0.1")
+if DEBUG and not env.is_loopback(HOST):
+    env.refuse(
+        "DEBUG",
+        f"is on while HOST is {HOST!r}: its dev phone shows every code to whoever asks",
+        "Write HOST=127.0.0.1, or DEBUG=0 and the settings that a site in the world needs.",
+    )
 PORT = env.number("PORT", 8000, least=1, most=65535)
+
+
+def _close_folder(folder: Path) -> None:
+    """Make a folder if there is none, and close it to other users of the machine: keys and numbers are kept there."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    # Not one that is everybody's by intention, as /tmp is.
+    if found.st_uid == os.geteuid() and found.st_mode & 0o007 and not found.st_mode & stat.S_ISVTX:
+        folder.chmod(stat.S_IMODE(found.st_mode) & ~0o007)
+
+
+_close_folder(VAR_DIR)
+
+# What stands where a key belongs in somebody's example.
+SAMPLES = re.compile(r"insecure|(?:change|replace).?(?:me|this)|secret.?key|example|placeholder|your.?(?:own|key)")
+
+
+def _checked_key(name: str, key: str) -> str:
+    """Return a key that nobody finds by trying; refuse one that is short, plain, or out of an example."""
+    if len(key) < 32 or len(set(key)) < 10:
+        env.refuse(name, "is too short or too plain", "Write 50 random characters.")
+    # A short text that is repeated: it becomes much smaller, random letters do not.
+    if SAMPLES.search(key.lower()) or len(zlib.compress(key.encode())) < 32:
+        env.refuse(name, "is a sample, not a secret", "Write 50 random characters.")
+    return key
 
 
 def _secret_key() -> str:
     """Return SECRET_KEY, or under DEBUG one that is made once and kept in VAR_DIR."""
     if key := env.text("SECRET_KEY"):
-        if len(key) < 32 or len(set(key)) < 10:
-            env.refuse("SECRET_KEY", "is too short or too plain", "Write 50 random characters.")
-        return key
+        return _checked_key("SECRET_KEY", key)
     if not DEBUG:
         env.refuse("SECRET_KEY", "is not set", "Write 50 random characters; DEBUG=1 makes a key of its own.")
-    VAR_DIR.mkdir(parents=True, exist_ok=True)
     path = VAR_DIR / "secret_key"
     # Written whole beside it and linked: of two first starts at once, one key wins and both read it.
     fresh = VAR_DIR / f"secret_key.{os.getpid()}"
@@ -61,7 +91,7 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
+SECRET_KEY_FALLBACKS = [_checked_key("SECRET_KEY_FALLBACKS", _key) for _key in env.words("SECRET_KEY_FALLBACKS")]
 
 
 def _public_origin() -> str:
@@ -88,6 +118,17 @@ def _public_origin() -> str:
 
 PUBLIC_ORIGIN = _public_origin()
 PUBLIC_HOST = urlsplit(PUBLIC_ORIGIN).hostname or ""
+SECURE = PUBLIC_ORIGIN.startswith("https://")
+# Read whatever PUBLIC_ORIGIN is, so that a wrong value is found before it is needed.
+INSECURE_HTTP = env.flag("INSECURE_HTTP")
+if not SECURE and not DEBUG and not env.is_loopback(PUBLIC_HOST):
+    if not INSECURE_HTTP:
+        env.refuse(
+            "PUBLIC_ORIGIN",
+            f"is {PUBLIC_ORIGIN!r}: whoever is on the way can read passwords and codes",
+            "Write https://..., or INSECURE_HTTP=1 in a network that you trust.",
+        )
+    env.warn(f"INSECURE_HTTP=1: passwords, codes and sessions of {PUBLIC_ORIGIN} can be read on their way.")
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 # This machine's own names as well: that is how it is asked whether it is healthy.
 ALLOWED_HOSTS = [*(env.words("ALLOWED_HOSTS") or [PUBLIC_HOST]), *LOOPBACK]
@@ -95,14 +136,19 @@ if "*" in ALLOWED_HOSTS:
     env.refuse("ALLOWED_HOSTS", "holds '*'", "Write the host names that visitors use, with commas.")
 # The socket takes a page of ours and no other. Without PUBLIC_ORIGIN this is somebody's own machine: any port of it.
 SOCKET_ORIGINS = [PUBLIC_ORIGIN] if env.text("PUBLIC_ORIGIN") else LOOPBACK
+# Open sockets: of one session, one address and one server process. No zero that would mean "none" or "all".
+SOCKETS_PER_SESSION = env.number("SOCKETS_PER_SESSION", 20, least=1)
+SOCKETS_PER_ADDRESS = env.number("SOCKETS_PER_ADDRESS", 60, least=1)
+SOCKETS = env.number("SOCKETS", 10_000, least=1)
 CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
 
 # How many proxies of ours stand in front. Each appends one address to X-Forwarded-For; only those are believed.
 TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 0, most=10)
-SECURE = PUBLIC_ORIGIN.startswith("https://")
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = SECURE
+# To the address that we know, not to the one that the request names.
+SECURE_SSL_HOST = urlsplit(PUBLIC_ORIGIN).netloc if SECURE else None
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 365 * 86400 if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
@@ -178,7 +224,7 @@ def _huey() -> Huey:
         "immediate": False,
         "results": False,
         # Pickle as it is would let whoever can write to the queue run code in the worker.
-        "serializer": SignedSerializer(secret=SECRET_KEY, salt="latchkey.queue"),
+        "serializer": signed.Signed(secret=SECRET_KEY, salt="latchkey.queue"),
         "connection_pool": QUEUE_POOL,
     }
     if not BROKER_URL:
@@ -313,21 +359,42 @@ SMS_COOLDOWN = env.number("SMS_COOLDOWN", 60, most=3600)
 SMS_CODE_TTL = env.number("SMS_CODE_TTL", 300, least=5, most=600)
 # Guesses at one code.
 SMS_MAX_TRIES = env.number("SMS_MAX_TRIES", 5, least=1, most=10)
+# Wrong passwords in a row for one account, and wrong guesses of any kind from one address, before there is a pause.
+PASSWORD_TRIES = env.number("PASSWORD_TRIES", 10, least=3)
+GUESSES_PER_IP = env.number("GUESSES_PER_IP", 100, least=10)
 # Carriers' own caps for a number are 5 an hour and 10 a day: ours are not laxer.
 SMS_PER_HOUR = env.number("SMS_PER_HOUR", 5)
 SMS_PER_DAY = env.number("SMS_PER_DAY", 10)
 SMS_PER_IP_HOUR = env.number("SMS_PER_IP_HOUR", 10)
 SMS_BUDGET_HOUR = env.number("SMS_BUDGET_HOUR", 200)
+# A browser that changes its address, and a range of numbers that is rented by the thousand.
+SMS_PER_SESSION_HOUR = env.number("SMS_PER_SESSION_HOUR", SMS_PER_IP_HOUR)
+SMS_PER_PREFIX_HOUR = env.number("SMS_PER_PREFIX_HOUR", max(50, SMS_BUDGET_HOUR // 4))
+# The limits above are only written into the log. The cooldown holds.
+SMS_LIMITS_RECORD_ONLY = env.flag("SMS_LIMITS_RECORD_ONLY")
 # When nobody knows whether an SMS left: ask the visitor, or send the same code again and flag it.
 SMS_AMBIGUOUS = env.choice("SMS_AMBIGUOUS", "ask", ["ask", "resend"])
-# False: a verified number without an account is refused.
+# Whether a visitor's browser has a small sum to work out before a code is sent or a password looked at: never, when a
+# limit is near, or always.
+ALTCHA = env.choice("ALTCHA", "off" if DEBUG else "adaptive", ["off", "adaptive", "always"])
+# Tries that it takes at most; half of them on average.
+ALTCHA_COST = env.number("ALTCHA_COST", 3000, least=1, most=1_000_000)
+# Days that a delivery's row is kept, and the number in it; 0 for ever. The limits of a day are counted from the rows.
+SMS_KEEP_DAYS = env.number("SMS_KEEP_DAYS", 90, most=36500)
+if SMS_KEEP_DAYS == 1:
+    env.refuse("SMS_KEEP_DAYS", "is 1, which forgets what limits count", "Write 2 or more days, or 0 for ever.")
+# Django's admin, with our own login in front of it.
+ADMIN = env.flag("ADMIN", default=DEBUG)
+# False: a number without an account gets no SMS, and nobody can see that.
 SIGN_UP = env.flag("SIGN_UP", default=True)
+# Of a new password. NIST SP 800-63B-4, 3.1.1.2: 15 where it is the only factor, which it is here.
+PASSWORD_MIN_LENGTH = env.number("PASSWORD_MIN_LENGTH", 15, least=8, most=64)
 
 # --- Django ---
 
 INSTALLED_APPS = [
     "daphne",
-    "django.contrib.admin",
+    "project.admin.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -347,7 +414,9 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "accounts.middleware.SessionMiddleware",
+    "project.headers.clear_after_sign_out",
     "django.middleware.locale.LocaleMiddleware",
+    "accounts.middleware.refuse_long_bodies",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -381,15 +450,22 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.PasswordBackend", "accounts.backends.CodeBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "mobile", "first_name", "last_name", "email")},
+    },
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": PASSWORD_MIN_LENGTH},
+    },
+    {"NAME": "accounts.weak.Common"},
+    {"NAME": "accounts.weak.SiteWords"},
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 
-# In the database: a cached session can come back from the dead after a logout.
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+# In the database: a cached session can come back from the dead after a logout. With only a hash of each key there.
+SESSION_ENGINE = "accounts.sessions"
 SESSION_SAVE_EVERY_REQUEST = False
 # Seconds a remembered login lives; the others end with the browser.
 REMEMBERED_AGE = 2 * 86400
@@ -402,6 +478,8 @@ CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE else "csrftoken"
 CSRF_FAILURE_VIEW = "accounts.views.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
+# The admin's messages name accounts: they stay in the session, and no cookie carries them.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 # Our largest form is a few hundred bytes, a batch of delivery reports a few thousand.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
@@ -414,7 +492,8 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF],
         "img-src": [SELF],
         "font-src": [SELF],
-        "connect-src": [SELF],
+        # Safari took a while to see that 'self' is meant for sockets as well.
+        "connect-src": [SELF, PUBLIC_ORIGIN.replace("http", "ws", 1)],
         "form-action": [SELF],
         "manifest-src": [SELF],
         "base-uri": [NONE],
@@ -433,7 +512,9 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+# ALTCHA's widget, from the package that its makers keep for Django. Its file is served; none of its code runs here.
+_WIDGET = distribution("altcha-django").locate_file("altcha_django/static/altcha_django")
+STATICFILES_DIRS = [BASE_DIR / "static", ("altcha", Path(str(_WIDGET)))]
 STATIC_ROOT = VAR_DIR / "static"
 # WhiteNoise warns of a folder that is not there.
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
@@ -441,7 +522,28 @@ STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_MAX_AGE = 0 if DEBUG else 3600
+# Our files are for our pages.
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+# XML says its charset, as all text does (ASVS 5.0, 4.1.1).
+WHITENOISE_MIMETYPES = {".svg": "image/svg+xml; charset=utf-8"}
 
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"])
+# Of what is not ours we hear warnings, unless everything is asked for or only errors are.
+_OTHERS = LOG_LEVEL if LOG_LEVEL in {"DEBUG", "ERROR"} else "WARNING"
+# What nobody may read in a log, should a library ever write it there.
+LOG_SECRETS = [
+    SECRET_KEY,
+    *SECRET_KEY_FALLBACKS,
+    *(urlsplit(_url).password or "" for _url in (REDIS_URL, DATABASE_URL, BROKER_URL)),
+    *(
+        env.text(f"{_gateway.upper()}_{_kind}")
+        for _gateway in GATEWAYS
+        for _kind in ("RECEIPT_SECRET", "AUTH_TOKEN", "ACCESS_KEY_SECRET", "SECRET_KEY")
+    ),
+    APPRISE_URL,
+]
+# Sets LOGGING, and how a line is written.
+LOGGING_CONFIG = "project.log.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -457,14 +559,16 @@ LOGGING = {
     },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["no_blame"]}},
-    "root": {"handlers": ["console"], "level": "WARNING"},
+    "root": {"handlers": ["console"], "level": _OTHERS},
     "loggers": {
-        "accounts": {"level": "INFO"},
-        "tasks": {"level": "INFO"},
+        "accounts": {"level": LOG_LEVEL},
+        "tasks": {"level": LOG_LEVEL},
         # Django's own handlers would write each line a second time.
-        "django": {"handlers": [], "level": "WARNING", "propagate": True},
+        "django": {"handlers": [], "level": _OTHERS, "propagate": True},
         # A refused form is no news; what was refused and why stands in our own loggers.
-        "django.request": {"level": "ERROR", "filters": ["no_503"]},
+        "django.request": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "ERROR", "filters": ["no_503"]},
+        # At DEBUG they write what must never be in a log: every value of every query, of every template, of a message.
+        **{_name: {"level": "WARNING"} for _name in ("django.db.backends", "django.template", "apprise")},
         # The worker gives this one a handler of its own.
         "huey": {"propagate": False},
         "huey.consumer.Worker": {"filters": ["one_line"]},

@@ -128,6 +128,20 @@
     else blame(detail.elt);
   });
 
+  // ---- The proof that no robot asks: its script comes when the server wants one
+
+  const prove = () => {
+    for (const leaf of document.querySelectorAll("[data-proof]:not([data-begun])")) {
+      leaf.dataset.begun = "";
+      import(leaf.dataset.script).then(({ begin }) => begin(leaf), () => {
+        leaf.setAttribute("role", "alert");
+        leaf.textContent = leaf.dataset.away;
+      });
+    }
+  };
+  new MutationObserver(prove).observe(document.body, { childList: true, subtree: true });
+  prove();
+
   // ---- The password, shown or hidden
 
   const reveal = $("#reveal");

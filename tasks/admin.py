@@ -44,8 +44,8 @@ class AttemptInline(Tries):
 class DeliveryAdmin(Deliveries):
     """One row a request."""
 
-    list_display = ("short_id", "mobile", "state", "attempts", "reason", "possibly_duplicated", "created_at")
-    list_filter = ("state", "reason", "possibly_duplicated")
+    list_display = ("short_id", "mobile", "state", "attempts", "reason", "possibly_duplicated", "decoy", "created_at")
+    list_filter = ("state", "reason", "possibly_duplicated", "decoy")
     search_fields = ("=mobile", "=id")
     date_hierarchy = "created_at"
     inlines = (AttemptInline,)

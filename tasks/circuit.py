@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import cast
 
 from project import redis
 from tasks.gateways import Answer, Outcome, Reason
@@ -53,8 +54,10 @@ def note(gateway: str, answer: Answer) -> None:
     """Learn from an answer. Never raises."""
     try:
         if not is_fault(answer):
-            redis.client().delete(_faults(gateway), _open(gateway))
-        elif redis.client().eval(FAULT, 2, _faults(gateway), _open(gateway), FAULTS, ROW, OPEN):
+            redis.client().delete(_faults(gateway), _open(gateway), _last(gateway))
+            return
+        redis.client().set(_last(gateway), f"{answer.outcome}:{answer.reason}", ex=ROW)
+        if redis.client().eval(FAULT, 2, _faults(gateway), _open(gateway), FAULTS, ROW, OPEN):
             logger.error("gateway %s failed %d times in a row and rests for %d s", gateway, FAULTS, OPEN)
     except redis.Unavailable as error:
         logger.warning("the circuit of %s did not learn: %s", gateway, type(error).__name__)
@@ -65,6 +68,18 @@ def is_fault(answer: Answer) -> bool:
     if answer.outcome == Outcome.ACCEPTED:
         return False
     return answer.reason in {Reason.NONE, Reason.OPERATOR}
+
+
+def last_fault(gateway: str) -> Answer | None:
+    """Return outcome and reason of the gateway's last real send, if that was a fault and lately, else None."""
+    try:
+        found = cast("bytes | None", redis.client().get(_last(gateway)))
+    except redis.Unavailable:
+        return None
+    if found is None:
+        return None
+    outcome, _colon, reason = found.decode().partition(":")
+    return Answer(Outcome(outcome), Reason(reason))
 
 
 def look(gateway: str) -> Circuit:
@@ -82,3 +97,7 @@ def _faults(gateway: str) -> str:
 
 def _open(gateway: str) -> str:
     return f"circuit:{gateway}:open"
+
+
+def _last(gateway: str) -> str:
+    return f"circuit:{gateway}:last"

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from project.push import push
-from tasks import gate, gateways, routes
+from tasks import decoy, gate, gateways, routes
 from tasks.gateways import Answer, Outcome, Reason
 from tasks.models import WAITING, Attempt, Delivery, Report, State, random_id
 
@@ -139,6 +138,7 @@ def claim(delivery_id: str) -> Claim | None:
         return None
     # Before the transaction, which another writer may be waiting for: this may have to ask Redis.
     gateway = routes.choose(row)
+    no_sms = decoy.is_due(row.mobile)
     with transaction.atomic():
         claimed = Delivery.objects.filter(
             pk=delivery_id,
@@ -147,7 +147,14 @@ def claim(delivery_id: str) -> Claim | None:
             superseded_at=None,
             due_at__lte=Now(),
             created_at__gt=ago(useful_life()),
-        ).update(state=State.SENDING, attempts=F("attempts") + 1, lease_token=token, lease_until=ahead(LEASE))
+        ).update(
+            state=State.SENDING,
+            attempts=F("attempts") + 1,
+            lease_token=token,
+            lease_until=ahead(LEASE),
+            # The first attempt decides: whoever gets or loses an account meanwhile has a whole delivery of one kind.
+            decoy=Case(When(attempts=0, then=Value(no_sms)), default=F("decoy")),
+        )
         if claimed != 1:
             return None
         delivery = Delivery.objects.get(pk=delivery_id)
@@ -291,12 +298,21 @@ def _repeats_safely(claim: Claim) -> bool:
     return gateways.get(claim.gateway).idempotent
 
 
+def count_guess(delivery: Delivery, *, most: int) -> int | None:
+    """Count a guess at the code before it is compared, and return how many there were; None when none may follow.
+
+    The row is locked until the transaction ends, so the next guess is counted after this one is decided.
+    """
+    row = Delivery.objects.filter(pk=delivery.pk)
+    open_still = row.filter(used_at=None, guesses__lt=most, created_at__gt=ago(code_life()))
+    if not open_still.update(guesses=F("guesses") + 1):
+        return None
+    return row.values_list("guesses", flat=True).get()
+
+
 def mark_used(delivery: Delivery) -> None:
-    """Write that the code has signed somebody in. Never raises: the code is used up, and the visitor comes in."""
-    try:
-        Delivery.objects.filter(pk=delivery.pk).update(used_at=Now())
-    except DatabaseError as error:
-        logger.warning("delivery %s was used, which is not written: %s", delivery.pk[:8], type(error).__name__)
+    """Write that the code has signed somebody in. It is used up with the same commit."""
+    Delivery.objects.filter(pk=delivery.pk).update(used_at=Now())
 
 
 def latest(browser: str) -> Delivery | None:

@@ -62,6 +62,10 @@ class Delivery(models.Model):
     resend_at = models.DateTimeField()
     # When its code signed somebody in. What is sent and never used is how SMS pumping shows.
     used_at = models.DateTimeField(null=True, blank=True)
+    # Codes that were typed for it, the right one among them. Here and not in Redis: a restart forgives none of them.
+    guesses = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # True when no SMS is wanted for this number (no account, and none may be made): everything but the send happens.
+    decoy = models.BooleanField(default=False, db_default=False)
     superseded_at = models.DateTimeField(null=True, blank=True)
     # Who holds the lease may finish; its token is the id of the attempt under way.
     lease_token = models.CharField(max_length=32, blank=True, default="")

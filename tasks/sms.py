@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from django.conf import settings
 from django.utils import timezone, translation
@@ -10,8 +11,9 @@ from django.utils.translation import gettext as _
 from huey.contrib.djhuey import db_task
 from huey.exceptions import CancelExecution
 
-from tasks import circuit, delivery, gateways
-from tasks.gateways import Message
+from tasks import circuit, decoy, delivery, gateways
+from tasks.delivery import Claim
+from tasks.gateways import Message, Outcome
 from tasks.models import Delivery, State
 
 
@@ -30,11 +32,27 @@ def send_sms_code(delivery_id: str) -> None:
     state = None
     # Once, as a rule: after a retryable failure the next attempt is not due yet. Another gateway is tried at once.
     while claim := delivery.claim(delivery_id):
-        answer = gateways.get(claim.gateway).send(compose(claim.delivery))
-        circuit.note(claim.gateway, answer)
-        state = delivery.record(claim, answer)
+        state = _imitate(claim) if claim.delivery.decoy else _send(claim)
     if state == State.RETRYING:
         raise NotYet
+
+
+def _send(claim: Claim) -> State:
+    """Make the attempt and return where the delivery stands then."""
+    answer = gateways.get(claim.gateway).send(compose(claim.delivery))
+    circuit.note(claim.gateway, answer)
+    return delivery.record(claim, answer)
+
+
+def _imitate(claim: Claim) -> State:
+    """Do as if, for a number that is to get no SMS, and return where the delivery stands then."""
+    answer = decoy.send(claim.token, claim.gateway)
+    state = delivery.record(claim, answer)
+    if answer.outcome == Outcome.ACCEPTED:
+        seconds = decoy.report_in(claim.token, claim.gateway)
+        if seconds is not None:
+            decoy.later(seconds, partial(delivery.reported, claim.token, delivered=True))
+    return state
 
 
 def compose(row: Delivery) -> Message:

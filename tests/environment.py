@@ -22,9 +22,10 @@ if "LATCHKEY_TEST_DIR" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["LATCHKEY_TEST_DIR"], ignore_errors=True)
 
 SETTINGS = (
-    *("SMS_", "YUNTONGXUN_", "ALIYUN_", "TENCENT_", "TWILIO_", "APPRISE_", "SIGN_UP", "SECRET_KEY_FALLBACKS"),
+    *("SMS_", "ALTCHA", "YUNTONGXUN_", "ALIYUN_", "TENCENT_", "TWILIO_", "APPRISE_"),
+    *("SIGN_UP", "PASSWORD_", "SECRET_KEY_FALLBACKS"),
     *("REDIS_URL", "DATABASE_URL", "BROKER_URL", "QUEUE_NAME"),
-    *("PUBLIC_ORIGIN", "ALLOWED_HOSTS", "TRUSTED_PROXIES", "HOST", "PORT"),
+    *("PUBLIC_ORIGIN", "ALLOWED_HOSTS", "TRUSTED_PROXIES", "HOST", "PORT", "SOCKETS"),
 )
 for name in [name for name in os.environ if name.startswith(SETTINGS) and name != "HOSTNAME"]:
     del os.environ[name]

@@ -142,6 +142,10 @@ class Stack:
             "SMS_PER_DAY": "100000",
             "SMS_PER_IP_HOUR": "100000",
             "SMS_BUDGET_HOUR": "100000",
+            "PASSWORD_TRIES": "100000",
+            "GUESSES_PER_IP": "100000",
+            "SOCKETS_PER_SESSION": "100000",
+            "SOCKETS_PER_ADDRESS": "100000",
             **gateway,
             **settings,
         }

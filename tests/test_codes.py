@@ -204,28 +204,13 @@ def test_of_sixty_four_guesses_at_once_five_are_looked_at(servers: Stack) -> Non
 
 
 def test_the_last_of_five_tries_may_still_be_right(stack: Stack) -> None:
+    """T-15."""
     person, mobile = stack.person(), number()
     person.ask(mobile)
     code = stack.phone.code_for(mobile)
     for _ in range(4):
         person.enter(wrong(code))
     assert person.enter(code).status_code == 200
-
-
-def test_a_new_code_does_not_forgive_old_guesses_for_ever(brief: Stack) -> None:
-    """T-16: wrong guesses at a number are counted over all its codes, and twenty are the end of guessing."""
-    mobile = number()
-    for n in range(4):
-        person = brief.person()
-        person.ask(mobile)
-        code = brief.phone.code_for(mobile, n + 1)
-        assert [person.enter(wrong(code)).json()["tries_left"] for _ in range(5)] == [4, 3, 2, 1, 0]
-    person = brief.person()
-    person.ask(mobile)
-    answer = person.enter(brief.phone.code_for(mobile, 5))
-    assert (answer.status_code, answer.json()["code"]) == (429, "SMS_LIMIT")
-    assert int(answer.headers["Retry-After"]) > HOUR
-    assert person.username == ""
 
 
 def test_a_login_forgives_the_guesses_before_it(brief: Stack) -> None:
@@ -246,7 +231,7 @@ def test_a_code_lives_as_long_as_redis_says(brief: Stack) -> None:
     person.ask(mobile)
     code = brief.phone.code_for(mobile)
     delivery = rows_of(brief, mobile)[0]["id"]
-    (challenge,) = [key for key in brief.redis.scan_iter("challenge:*") if brief.redis.hget(key, "id") == delivery]
+    (challenge,) = [key for key in brief.redis.scan_iter("challenge:*") if brief.redis.get(key) == delivery]
     assert 0 < brief.redis.pttl(challenge) <= 5000
     wait_until(lambda: not brief.redis.exists(challenge), 10)
     answer = person.enter(code)
@@ -564,27 +549,30 @@ def test_a_foreign_or_costly_number_is_not_sent_to(stack: Stack) -> None:
 
 
 def test_without_sign_up_only_known_numbers_come_in(strict: Stack) -> None:
-    """The right code of an unknown number makes no account; it is used up all the same."""
+    """T-9: an unknown number gets no SMS and no account, and its visitor sees what everybody sees."""
     known, unknown = number(), number()
     strict.user("known-person", mobile=f"+86{known}")
     stranger, friend = strict.person(), strict.person()
     assert stranger.ask(unknown).status_code == 202
     assert friend.ask(known).status_code == 202
-    code = strict.phone.code_for(unknown)
-    answer = stranger.enter(code)
-    assert (answer.status_code, answer.json()["code"]) == (422, "NO_ACCOUNT")
+    code = strict.phone.code_for(known)
+    wait_until(lambda: stranger.state["state"] == friend.state["state"] == "sent")
+    assert f"+86{unknown}" not in {message.to for message in strict.phone.messages}
+    assert stranger.enter(code).json()["code"] == "SMS_CODE_WRONG"
     assert stranger.username == ""
     assert strict.rows("SELECT 1 FROM accounts_user WHERE mobile = ?", f"+86{unknown}") == []
-    assert stranger.enter(code).json()["code"] == "SMS_CODE_EXPIRED"
-    assert friend.enter(strict.phone.code_for(known)).json()["username"] == "known-person"
+    assert friend.enter(code).json()["username"] == "known-person"
 
 
 def test_an_inactive_account_does_not_come_in_by_code(stack: Stack) -> None:
+    """T-9, T-28: nothing is sent to it, whoever may sign up, and the page says what it says to everybody."""
     mobile = number()
     stack.user("gone-away", mobile=f"+86{mobile}", is_active=False)
     person = stack.person()
     assert person.ask(mobile).status_code == 202
-    assert person.enter(stack.phone.code_for(mobile)).status_code == 422
+    wait_until(lambda: person.state["state"] == "sent")
+    assert f"+86{mobile}" not in {message.to for message in stack.phone.messages}
+    assert person.enter("000000").json()["code"] == "SMS_CODE_WRONG"
     assert person.username == ""
 
 
@@ -746,6 +734,7 @@ def everything_in_the_database(stack: Stack) -> list[str]:
 def test_the_sms_is_bound_to_the_configured_host(strict: Stack) -> None:
     """T-14: its last line is what the standard wants, and no header of a request moves it."""
     mobile = number()
+    strict.user("bound-to-host", mobile=f"+86{mobile}")
     headers: dict[str, Any] = {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
     person = strict.person(**headers)
     assert person.ask(mobile).status_code == 202
@@ -812,4 +801,5 @@ def test_another_secret_makes_other_codes() -> None:
     [("+8613800138000", "138 **** 8000"), ("+85291234567", "912 **** 7"), ("+12025550123", "202 **** 123"), ("", "")],
 )
 def test_a_masked_number_hides_at_least_four_digits(mobile: str, shown: str) -> None:
+    """T-13."""
     assert masked(mobile) == shown

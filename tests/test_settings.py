@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from packaging.version import Version
 
 from tests.stack import ROOT
 from tests.together import together
@@ -99,6 +102,20 @@ WRONG = [
     ({"SMS_BUDGET_HOUR": "1e3"}, "SMS_BUDGET_HOUR", "SMS_BUDGET_HOUR=200"),
     ({"SMS_AMBIGUOUS": "guess"}, "SMS_AMBIGUOUS", "ask, resend"),
     ({"SIGN_UP": "perhaps"}, "SIGN_UP", "SIGN_UP=1 or SIGN_UP=0"),
+    ({"LOG_LEVEL": "debug"}, "LOG_LEVEL", "DEBUG, INFO"),
+    # T-87: what stands in an example, and what somebody types to have done with it.
+    ({"SECRET_KEY": "django-insecure-5k2!x@w9q0v#z7r1t3y6u8i4o2p"}, "SECRET_KEY", "50 random characters"),
+    ({"SECRET_KEY": "ChangeThis0123456789ChangeThis0123456789"}, "SECRET_KEY", "50 random characters"),
+    ({"SECRET_KEY": "your-secret-key-goes-here-50-characters-long"}, "SECRET_KEY", "50 random characters"),
+    ({"SECRET_KEY": "0123456789" * 5}, "SECRET_KEY", "50 random characters"),
+    ({"SECRET_KEY_FALLBACKS": f"{GOOD_KEY},hunter2"}, "SECRET_KEY_FALLBACKS", "50 random characters"),
+    # T-88: the dev phone is no page for a network.
+    ({"HOST": "0.0.0.0"}, "DEBUG", "HOST=127.0.0.1"),
+    ({"HOST": "192.168.1.5"}, "DEBUG", "DEBUG=0"),
+    # D5: plain http elsewhere than on this machine.
+    ({**PRODUCTION, "DEBUG": "", "PUBLIC_ORIGIN": "http://login.example.org"}, "PUBLIC_ORIGIN", "INSECURE_HTTP=1"),
+    ({**PRODUCTION, "DEBUG": "", "PUBLIC_ORIGIN": "http://192.168.1.5:8000"}, "PUBLIC_ORIGIN", "Write https://"),
+    ({**PRODUCTION, "DEBUG": "", "PUBLIC_ORIGIN": "http://localhost.evil.com"}, "PUBLIC_ORIGIN", "Write https://"),
     # Outside DEBUG.
     ({"DEBUG": "0"}, "SECRET_KEY", "DEBUG=1"),
     ({"DEBUG": "", "SECRET_KEY": GOOD_KEY}, "PUBLIC_ORIGIN", "PUBLIC_ORIGIN=https://"),
@@ -163,9 +180,19 @@ def test_what_is_not_set_is_as_the_contract_says(tmp_path: Path) -> None:
         "SMS_PER_DAY": 10,
         "SMS_PER_IP_HOUR": 10,
         "SMS_BUDGET_HOUR": 200,
+        "SMS_PER_SESSION_HOUR": 10,
+        "SMS_PER_PREFIX_HOUR": 50,
+        "SMS_LIMITS_RECORD_ONLY": False,
+        "SMS_KEEP_DAYS": 90,
+        "PASSWORD_TRIES": 10,
+        "GUESSES_PER_IP": 100,
+        "ALTCHA": "off",
         "SMS_AMBIGUOUS": "ask",
         "TRUSTED_PROXIES": 0,
         "SIGN_UP": True,
+        "ADMIN": True,
+        "INSECURE_HTTP": False,
+        "LOG_LEVEL": "INFO",
         "BROKER_URL": "",
         "DATABASE_URL": f"sqlite:///{tmp_path}/latchkey.sqlite3",
     }
@@ -177,6 +204,8 @@ def test_what_is_not_set_is_as_the_contract_says(tmp_path: Path) -> None:
 def test_debug_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
     found = read(tmp_path, **PRODUCTION)
     assert found["DEBUG"] is False
+    assert found["ADMIN"] is False
+    assert found["LOGGING"]["root"]["level"] == "WARNING"
     assert found["ALLOWED_HOSTS"] == ["login.example.org", *LOOPBACK]
     assert found["SOCKET_ORIGINS"] == ["https://login.example.org"]
     for name in ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS"):
@@ -201,6 +230,93 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("DEBUG=1\nSMS_COOLDOWN=7\nSMS_PER_DAY=8\n")
     found = read(tmp_path, ENV_FILE=str(tmp_path / "env"), SMS_COOLDOWN="9")
     assert (found["SMS_COOLDOWN"], found["SMS_PER_DAY"]) == (9, 8)
+
+
+@pytest.mark.parametrize(
+    ("origin", "settings", "prefix"),
+    [
+        ("https://login.example.org", {}, "__Host-"),
+        ("http://127.0.0.1:8000", {}, ""),
+        ("http://app.localhost:8000", {}, ""),
+        ("http://[::1]:8000", {}, ""),
+        ("http://login.example.org", {"INSECURE_HTTP": "1"}, ""),
+    ],
+)
+def test_cookies_have_the_names_that_the_scheme_allows(
+    tmp_path: Path, origin: str, settings: dict[str, str], prefix: str
+) -> None:
+    """T-44, D5: over TLS no sibling host can plant one; plain http is for this machine, or for who insists."""
+    done = python(tmp_path, "-c", SHOW, **{**PRODUCTION, "PUBLIC_ORIGIN": origin, **settings})
+    found = json.loads(done.stdout)
+    assert (found["SESSION_COOKIE_NAME"], found["CSRF_COOKIE_NAME"]) == (f"{prefix}sessionid", f"{prefix}csrftoken")
+    assert found["SESSION_COOKIE_SECURE"] is found["LANGUAGE_COOKIE_SECURE"] is found["SECURE_SSL_REDIRECT"]
+    assert found["SESSION_COOKIE_SECURE"] is bool(prefix)
+    assert bool(found["SECURE_HSTS_SECONDS"]) is bool(prefix)
+    warned = [f"INSECURE_HTTP=1: passwords, codes and sessions of {origin} can be read on their way."]
+    assert done.stderr.splitlines() == (warned if "INSECURE_HTTP" in settings else [])
+
+
+def test_every_start_without_tls_is_warned_of_once(tmp_path: Path) -> None:
+    """D5: each command by itself. What `make run` starts is in test_run.py."""
+    settings = {**PRODUCTION, "PUBLIC_ORIGIN": "http://login.example.org", "INSECURE_HTTP": "1"}
+    # What daphne and the worker import.
+    for words in (["manage.py", "check"], ["-c", "import tasks.app"], ["-c", "import asgi"]):
+        done = python(tmp_path, *words, **settings, REDIS_URL="redis://127.0.0.1:1/0")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("INSECURE_HTTP=1: ") == 1, done.stderr
+
+
+def test_what_is_kept_is_closed_to_other_users(tmp_path: Path) -> None:
+    """T-87: a new folder, one that was there, and not one that is everybody's."""
+    new, old, shared = tmp_path / "new", tmp_path / "old", tmp_path / "shared"
+    old.mkdir()
+    old.chmod(0o755)
+    shared.mkdir()
+    shared.chmod(0o1777)
+    for folder in (new, old, shared):
+        read(folder, DEBUG="1")
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (new, old, shared)] == [0o700, 0o750, 0o1777]
+    assert stat.S_IMODE((shared / "secret_key").stat().st_mode) == 0o600
+
+
+def test_no_secret_of_ours_is_in_the_repository() -> None:
+    """T-87: no key file, no .env, no database; and nothing that looks like a key beside a setting's name."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no clone")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = listed.stdout.splitlines()
+    assert len(names) > 100, "or this test means nothing"
+    kept = re.compile(r"(^|/)(\.env|secret_key|var/.*)$|\.(pem|key|sqlite3|rdb|aof)$")
+    assert [name for name in names if kept.search(name)] == []
+    assigned = re.compile(r"^\s*[A-Z_]*(?:SECRET|TOKEN|PASSWORD|KEY)[A-Z_]*=['\"]?[\w+/-]{24,}", re.MULTILINE)
+    for name in names:
+        path = ROOT / name
+        if path.is_file() and not name.startswith("tests/") and path.suffix not in {".png", ".lock", ".mo"}:
+            assert not assigned.search(path.read_text(errors="replace")), name
+
+
+# Below these something is broken or open (see CHANGELOGs and advisories of each).
+FLOORS = {
+    "django": "5.2.19",
+    "daphne": "4.2.3",
+    "channels": "4.3.2",
+    "channels-redis": "4.3.0",
+    "django-redis": "7.0.0",
+    "redis": "8.1.0",
+    "huey": "3.5.4",
+    "asgiref": "3.13.0",
+    "a2wsgi": "1.10",
+    "django-htmx": "1.29.0",
+    "django-csp": "4.0",
+}
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_no_part_is_older_than_the_last_known_hole(name: str) -> None:
+    """T-93: what is installed here, and what the lock installs elsewhere."""
+    assert Version(version(name)) >= Version(FLOORS[name])
+    (locked,) = re.findall(rf"^{name}==([^\s;]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert Version(locked) >= Version(FLOORS[name])
 
 
 def test_a_key_of_its_own_is_made_once_and_read_by_nobody_else(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A host that is not this machine by its name, for what browsers do over TLS or here only.
+    "--host-resolver-rules=MAP *.example.test 127.0.0.1",
 ]
 
 

@@ -21,10 +21,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read the circuits from Redis and the hour from the table."""
-        hour = Attempt.objects.filter(started_at__gt=delivery.ago(delivery.HOUR)).values("gateway")
+        real = Attempt.objects.filter(started_at__gt=delivery.ago(delivery.HOUR), delivery__decoy=False)
         counts = {
             row["gateway"]: row
-            for row in hour.annotate(
+            for row in real.values("gateway").annotate(
                 n=Count("pk"),
                 accepted=Count("pk", filter=Q(outcome=Outcome.ACCEPTED)),
                 unknown=Count("pk", filter=Q(outcome=Outcome.UNKNOWN)),

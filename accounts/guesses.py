@@ -1,0 +1,209 @@
+"""Wrong guesses in a row, counted before anything is hashed or compared, in two buckets that share nothing.
+
+One bucket is what is guessed at: an account's password, or a number's codes, whichever code it is (NIST SP
+800-63B-4, 3.1.3.2: a new code does not reset the count). From some guess on there are pauses, each twice the last.
+The other is the address that the guesses come from, so that one guess at each of a thousand accounts stops as well.
+A bucket for the pair would pass both attacks. Nobody is shut out whole: who floods a password leaves the codes open,
+and the other way round (ASVS 5.0, 6.1.1).
+
+They stand in the database: Redis may be away or empty, and neither lets a guesser begin anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Greatest, Now
+
+from accounts import proof
+from accounts.models import Guesses
+from project import keys, redis
+from tasks.delivery import ago, ahead
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["password", "code"]
+
+# Guesses in a row before the first pause. Of codes that is one whole code's worth.
+FREE: dict[Kind, int] = {"password": settings.PASSWORD_TRIES, "code": settings.SMS_MAX_TRIES}
+LONGEST_PAUSE = timedelta(hours=1)
+# After so many a number's codes open no more until its password has, or an operator: NIST SP 800-63B-4, 3.2.2.
+MOST_CODES = 100
+FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
+# An address may be a whole office: GUESSES_PER_IP at once, then one a minute.
+ADDRESS_EVERY = timedelta(minutes=1)
+# Wrong guesses an hour over the whole site. Past it somebody sprays from many addresses, and the log says so.
+ALARM = 200
+HOUR = 3600
+# How many tries are left is told when it matters.
+TOLD_FROM = 3
+# Passwords of an account are forgotten after this long without a guess. Codes are not.
+KEPT = timedelta(days=1)
+
+
+class Paused(Exception):
+    """Too many guesses: nothing was looked at or counted. The visitor sees how long to wait, and the other way in."""
+
+    def __init__(self, seconds: float) -> None:
+        """Keep how many seconds are left."""
+        super().__init__()
+        self.seconds = seconds
+
+
+class Shut(Exception):
+    """This number's codes are switched off. The visitor is sent to the password, or to the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One guess that is counted already, as a wrong one."""
+
+    kind: Kind
+    subject: str
+    address: str
+    # Wrong ones in a row, this one among them.
+    count: int
+    # Seconds until the next is looked at.
+    pause: float
+
+    @property
+    def left(self) -> int | None:
+        """How many more may follow without a pause; None while that is no news."""
+        left = max(0, FREE[self.kind] - self.count)
+        return left if left <= TOLD_FROM else None
+
+    def was_right(self) -> None:
+        """Take it back, and all before it at the same secret. Others from the same address stay counted."""
+        Guesses.objects.filter(key=self.subject).delete()
+        Guesses.objects.filter(key=self.address).update(open_at=_shifted(-ADDRESS_EVERY))
+
+    def was_wrong(self) -> None:
+        """Write it into the log, and raise the alarm when the whole site has had too many. Never raises."""
+        logger.info("wrong %s, %d in a row, pause %.0f s", self.kind, self.count, self.pause)
+        try:
+            client = redis.client()
+            with client.pipeline() as pipe:
+                pipe.incr("guesses:wrong")
+                # NX: the hour runs from the first, it is not renewed by each.
+                pipe.expire("guesses:wrong", HOUR, nx=True)
+                wrong, _ = pipe.execute()
+        except redis.Unavailable:
+            return
+        if wrong == ALARM:
+            logger.warning("ALARM: %d wrong guesses within an hour over the whole site", ALARM)
+
+
+def begin(kind: Kind, subject: str, address: str, *, proven: bool = True) -> Guess:
+    """Count a guess before it is looked at, and return it.
+
+    `subject` is the username in small letters or the number in E.164, `address` the visitor's keyed hash, `proven`
+    says that a proof of humanity came along. Raises Paused, Shut, proof.Needed, or django.db.Error when it cannot be
+    counted; in all of them the secret must not be looked at.
+    """
+    secret, source = key(kind, subject), f"address:{address}"
+    # Most of a flood ends here, without waiting for the right to write.
+    _mind_pause(kind, secret)
+    if not proven and (settings.ALTCHA == "always" or _is_near(kind, secret, source)):
+        raise proof.Needed
+    with transaction.atomic():
+        if not _drip(source, settings.GUESSES_PER_IP, ADDRESS_EVERY):
+            logger.warning("guesses from address %s are paused", address[:8])
+            full = Guesses.objects.annotate(now=Now()).get(key=source)
+            left: timedelta = full.open_at - full.now - (settings.GUESSES_PER_IP - 1) * ADDRESS_EVERY
+            raise Paused(max(1.0, left.total_seconds()))
+        row = _count(kind, secret)
+    return Guess(kind, secret, source, row.count, max(0.0, (row.open_at - row.last_at).total_seconds()))
+
+
+def is_shut(mobile: str) -> bool:
+    """Tell whether a number's codes are switched off."""
+    return Guesses.objects.filter(key=key("code", mobile), count__gte=MOST_CODES).exists()
+
+
+def forgive(kind: Kind, subject: str) -> bool:
+    """Forget what was guessed at one secret: its owner came in the other way, or an operator says so."""
+    return bool(Guesses.objects.filter(key=key(kind, subject)).delete()[0])
+
+
+def clear() -> int:
+    """Delete what no longer stops anybody, and return how many. Codes are counted until one is right."""
+    quiet = Guesses.objects.filter(last_at__lt=ago(KEPT), open_at__lt=Now())
+    return int(quiet.exclude(key__startswith="code:").delete()[0])
+
+
+def key(kind: Kind, subject: str) -> str:
+    """Return what stands for a secret in the table. Kinds do not mix, and no name or number can be read from it."""
+    return f"{kind}:{keys.hashed(kind, subject)}"
+
+
+def _count(kind: Kind, secret: str) -> Guesses:
+    """Count one more and lengthen the pause, if none runs. Raises Paused or Shut."""
+    # Of many guesses at once, each waits for the one before it: the row is the referee, and the pause is in it.
+    open_now = Guesses.objects.filter(key=secret, open_at__lte=Now())
+    change = {"count": F("count") + 1, "last_at": Now(), "open_at": _pause(kind)}
+    if not open_now.update(**change):
+        Guesses.objects.bulk_create([Guesses(key=secret)], ignore_conflicts=True)
+        if not open_now.update(**change):
+            _mind_pause(kind, secret)
+    return Guesses.objects.get(key=secret)
+
+
+def _is_near(kind: Kind, secret: str, source: str) -> bool:
+    """Tell whether half of what is allowed is used up."""
+    half = settings.GUESSES_PER_IP // 2 * ADDRESS_EVERY
+    return (
+        Guesses.objects.filter(key=secret, count__gte=FREE[kind] // 2).exists()
+        or Guesses.objects.filter(key=source, open_at__gt=ahead(half)).exists()
+    )
+
+
+def _mind_pause(kind: Kind, secret: str) -> None:
+    """Raise Paused or Shut if a pause runs."""
+    row = Guesses.objects.filter(key=secret, open_at__gt=Now()).annotate(now=Now()).first()
+    if row is None:
+        return
+    logger.info("a guess at a %s is not looked at: %d were wrong", kind, row.count)
+    if row.open_at == FOR_EVER:
+        raise Shut
+    raise Paused(max(1.0, (row.open_at - row.now).total_seconds()))
+
+
+def _pause(kind: Kind) -> Case:
+    """Return when the next guess is looked at, by how many were wrong before this one."""
+    # Passwords: a pause after each guess from some on. Codes: one after each whole code's worth, so that who has got a
+    # new one may use its tries; and the first is over before a new one can be had, so that only guessers feel it.
+    every = 1 if kind == "password" else FREE[kind]
+    wait = timedelta(seconds=30.0 if kind == "password" else max(1.0, settings.SMS_COOLDOWN / 2))
+    most = MOST_CODES if kind == "code" else FREE[kind] + 20
+    steps = [When(count__gte=MOST_CODES - 1, then=Value(FOR_EVER))] if kind == "code" else []
+    for count in range(FREE[kind], most, every):
+        steps.append(When(count=count - 1, then=ahead(min(wait, LONGEST_PAUSE))))
+        wait *= 2
+    if kind == "password":
+        steps.append(When(count__gte=most - 1, then=ahead(LONGEST_PAUSE)))
+    return Case(*steps, default=Now(), output_field=DateTimeField())
+
+
+def _drip(name: str, burst: int, every: timedelta) -> bool:
+    """Count one in a bucket that leaks one `every` so often and holds `burst`. False when it is full.
+
+    The generic cell rate algorithm (ITU-T I.371): `open_at` is when the bucket would be empty.
+    """
+    room = Guesses.objects.filter(key=name, open_at__lte=ahead((burst - 1) * every))
+    change = {"last_at": Now(), "open_at": _shifted(every)}
+    if room.update(**change):
+        return True
+    Guesses.objects.bulk_create([Guesses(key=name)], ignore_conflicts=True)
+    return bool(room.update(**change))
+
+
+def _shifted(by: timedelta) -> Combinable:
+    """Return a bucket's new moment: now at the earliest, and later by so much."""
+    return ExpressionWrapper(Greatest(F("open_at"), Now()) + by, output_field=DateTimeField())
