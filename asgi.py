@@ -16,11 +16,11 @@ from django.core.wsgi import get_wsgi_application
 django_application = get_wsgi_application()
 
 from channels.routing import ProtocolTypeRouter
-from channels.security.websocket import OriginValidator
 
+from accounts.door import Door
 from accounts.routing import websocket
-from project import valkey
-from project.front import Front
+from project import server, valkey, wire
+from project.front import Front, ThisMachineOnly
 from project.pool import Pool
 
 if settings.EMBEDDED_VALKEY:
@@ -28,15 +28,21 @@ if settings.EMBEDDED_VALKEY:
     if valkey.url(settings.VAR_DIR) != settings.REDIS_URL:
         raise SystemExit("The embedded Valkey had to move to another port. Please start again.")
 
+server.install()
+wire.install()
+
 # Threads for requests. More would only wait for the two or so that hash a password.
 WORKERS = 16
 
 application = ProtocolTypeRouter(
     {
         "http": Front(Pool(django_application, workers=WORKERS)),  # type: ignore[arg-type]
-        "websocket": OriginValidator(websocket, settings.SOCKET_ORIGINS),
+        "websocket": Door(websocket, settings.SOCKET_ORIGINS),
     }
 )
+
+if settings.DEBUG:
+    application = ThisMachineOnly(application)
 
 # What is here now stays: the collector need not look at it again, which is what a lone visitor's slowest answers were.
 gc.collect()

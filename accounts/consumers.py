@@ -1,6 +1,6 @@
 """The one socket of a page: it joins its browser's group, reads the truth, and sends the page's own leaves.
 
-Nothing that a client sends is dispatched, and no id comes from it: who it is stands in its session alone.
+Nothing that a client sends reaches a handler, and no id comes from it: who it is stands in its session alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from django.http import HttpRequest, parse_cookie
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from accounts import live
+from accounts import live, revoke
+from accounts.door import session_key
 from accounts.ticker import Ticker
 from project import redis
 from tasks import debug, delivery
@@ -66,8 +67,13 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Begin as nobody's socket."""
         super().__init__()
         self.group = ""
+        # That one and all others that it hears.
+        self.joined: list[str] = []
         self.accepted = False
         self.messages = 0
+        self.shown_out = False
+        # What was shown last.
+        self.shown = ""
         self.timer: asyncio.TimerHandle | None = None
         self.ticker = Ticker(self.tick)
         # By the loop's clock: until then a number that another browser has asked for must wait.
@@ -76,8 +82,10 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the socket. While Redis or the database is away it is closed: the page polls, and comes back."""
+        events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        listening = asyncio.ensure_future(self.listen(receive, events))
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, events.get, send)
         except AWAY as error:
             logger.warning("a socket was closed: %s", type(error).__name__)
             await self.disconnect(1011)
@@ -87,21 +95,48 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await self.renew()
             else:
                 await self.close()
+        finally:
+            listening.cancel()
+
+    async def listen(self, receive: Any, events: asyncio.Queue[dict[str, Any]]) -> None:
+        """Pass on that the socket opens and ends. What the client says is counted and dropped as it comes.
+
+        By a task of its own: daphne reads as fast as a client writes and queues it all, so that while a consumer reads
+        the database a flood would fill the memory. And on each message Channels would ask a thread to look after the
+        database's connections.
+        """
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.receive":
+                await self.hear(event.get("text") or event.get("bytes") or "")
+            else:
+                events.put_nowait(event)
+
+    async def hear(self, said: str | bytes) -> None:
+        """Show a client out that goes on talking or says much. What it says then is read for a second and ignored."""
+        self.messages += 1
+        if not self.shown_out and (self.messages > MESSAGES or len(said) > MESSAGE_SIZE):
+            self.shown_out = self.ended = True
+            with suppress(Disconnected):
+                await self.close(POLICY)
 
     async def connect(self) -> None:
         """Let in whoever has a living session; others get 403, come back later, and poll meanwhile."""
         headers = dict(self.scope["headers"])
-        cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
-        self.key = cookies.get(settings.SESSION_COOKIE_NAME, "")
-        self.language = _language(cookies, headers)
+        self.key = session_key(headers)
+        self.language = _language(headers)
         visitor = await read(live.of_session, self.key) if self.key else None
         if visitor is None or not self.may_enter(visitor):
             await self.close()
             return
         self.group = delivery.group(visitor.browser)
+        self.joined = [self.group, *self.more_groups]
+        if visitor.user:
+            # The user's, in whichever browser: a new password ends the sessions of all others.
+            self.joined.append(revoke.group(visitor.user.pk))
         # Join first, then read: the worker is often faster than the browser, and a push to a group
         # that nobody has joined is gone. And join before accepting: only a refused handshake is tried again.
-        for group in (self.group, *self.more_groups):
+        for group in self.joined:
             await self.channel_layer.group_add(group, self.channel_name)
         await self.accept()
         self.accepted = True
@@ -113,18 +148,10 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.ticker.stop()
         if self.timer:
             self.timer.cancel()
-        if self.group:
-            for group in (self.group, *self.more_groups):
-                # It is gone from this process's list before Redis is told.
-                with suppress(*AWAY):
-                    await self.channel_layer.group_discard(group, self.channel_name)
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Ignore whatever a client says, and close on one that goes on or says much."""
-        self.messages += 1
-        if self.messages > MESSAGES or len(text_data or bytes_data or "") > MESSAGE_SIZE:
-            self.ended = True
-            await self.close(POLICY)
+        for group in self.joined:
+            # It is gone from this process's list before Redis is told.
+            with suppress(*AWAY):
+                await self.channel_layer.group_discard(group, self.channel_name)
 
     async def tell(self, html: str) -> None:
         """Send leaves, unless the visitor has left in this instant."""
@@ -133,7 +160,7 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def delivery_changed(self, event: dict[str, Any]) -> None:
         """Show where the SMS is. The event says only that it moved."""
-        await self.show("delivery", "countdown")
+        await self.show("delivery", "countdown", once=True)
 
     async def wait_began(self, event: dict[str, Any]) -> None:
         """Count for a number that another browser has asked for. No row of this browser knows of it."""
@@ -152,8 +179,11 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Return the leaves that only this page has. Runs in a reader's thread."""
         return ""
 
-    async def show(self, *names: str) -> None:
-        """Read the truth and send these leaves of it, unless the session has ended meanwhile."""
+    async def show(self, *names: str, once: bool = False) -> None:
+        """Read the truth and send these leaves of it, unless the session has ended meanwhile.
+
+        With `once`, what was shown last is not shown again: daphne keeps what a slow client has not read.
+        """
         if self.ended:
             return
         found = await read(self.snapshot)
@@ -167,7 +197,9 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         with translation.override(self.language):
             html = live.leaves(state, *names)
         self.ticker.start(state.wait)
-        await self.tell(html + extra)
+        if not once or html + extra != self.shown:
+            await self.tell(html + extra)
+            self.shown = html + extra
         self.look_again(RECHECK_UNFINISHED if state.unfinished else RECHECK)
 
     def snapshot(self) -> tuple[live.State, str] | None:
@@ -271,9 +303,9 @@ class QueueConsumer(PageConsumer):
         await self.show("account")
 
 
-def _language(cookies: dict[str, str], headers: dict[bytes, bytes]) -> str:
+def _language(headers: dict[bytes, bytes]) -> str:
     """Return the language of the page, chosen as for its request: the switch's cookie, then the browser's wish."""
     request = HttpRequest()
-    request.COOKIES = cookies
+    request.COOKIES = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
     request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
     return translation.get_language_from_request(request)

@@ -8,15 +8,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.crypto import constant_time_compare
 
 from accounts import browser
 from accounts.mobile import masked
 from accounts.models import User
+from accounts.sessions import SessionStore
 from tasks import delivery
 from tasks.delivery import MAX_ATTEMPTS
 from tasks.models import Delivery
@@ -125,10 +125,7 @@ def of_session(key: str) -> Visitor | None:
     It only reads. Channels' own look-up ends a session signed with a former SECRET_KEY, and a handshake
     cannot hand out the new cookie that Django's would need.
     """
-    row = Session.objects.filter(session_key=key, expire_date__gt=timezone.now()).first()
-    if row is None:
-        return None
-    data = row.get_decoded()
+    data = SessionStore(key).load()
     planted = data.get(browser.KEY)
     if not isinstance(planted, str):
         return None

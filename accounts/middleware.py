@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
@@ -50,6 +51,19 @@ class SessionMiddleware(DjangoSessionMiddleware):
             logger.info("%s %s: not readable: %s", request.method, request.path, type(exception).__name__)
             return answers.unreadable(request)
         return None
+
+
+def refuse_long_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Refuse a body by its length, whatever it says it is. Django lets the files in it be as long as they like."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            logger.info("%s %s: not readable: %s bytes", request.method, request.path, length)
+            return answers.unreadable(request)
+        return get_response(request)
+
+    return middleware
 
 
 def _away(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from channels.routing import URLRouter
 from django.urls import path, re_path
 
 from accounts.consumers import PageConsumer, PhoneConsumer, QueueConsumer
-
-
-async def nowhere(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Refuse a socket to any other path; without this the router's error would be a traceback in the log."""
-    await receive()
-    await send({"type": "websocket.close"})
-
+from accounts.door import refuse
 
 websocket = URLRouter(
     [
         path("ws/", PageConsumer.as_asgi()),
         path("ws/dev/phone/", PhoneConsumer.as_asgi()),
         path("ws/dev/queue/", QueueConsumer.as_asgi()),
-        re_path("", nowhere),  # type: ignore[arg-type]
+        # Any other path; without this the router's error would be a traceback in the log.
+        re_path("", refuse),  # type: ignore[arg-type]
     ]
 )

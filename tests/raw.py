@@ -14,9 +14,13 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 class RawSocket:
     """One TCP connection that may become a WebSocket."""
 
-    def __init__(self, port: int) -> None:
-        """Connect."""
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+    def __init__(self, port: int, *, buffer: int = 0) -> None:
+        """Connect. With `buffer`, the system keeps no more than about so many bytes that nobody has read."""
+        self.socket = socket.socket()
+        self.socket.settimeout(5)
+        if buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.socket.connect(("127.0.0.1", port))
         self.said = b""
 
     def __enter__(self) -> Self:
@@ -26,7 +30,17 @@ class RawSocket:
         self.socket.close()
 
     def handshake(self, *headers: tuple[str, str], path: str = "/ws/", host: str = "127.0.0.1") -> int:
-        """Ask for a WebSocket with exactly these headers besides the protocol's own, and return the status."""
+        """Ask for a WebSocket and return the status."""
+        self.ask(*headers, path=path, host=host)
+        while b"\r\n\r\n" not in self.said:
+            part = self.socket.recv(4096)
+            if not part:
+                return 0
+            self.said += part
+        return int(self.said.split(b" ", 2)[1])
+
+    def ask(self, *headers: tuple[str, str], path: str = "/ws/", host: str = "127.0.0.1") -> None:
+        """Ask for a WebSocket with exactly these headers besides the protocol's own, and do not wait for the answer."""
         lines = [
             f"GET {path} HTTP/1.1",
             f"Host: {host}",
@@ -37,12 +51,6 @@ class RawSocket:
             *(f"{name}: {value}" for name, value in headers),
         ]
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-        while b"\r\n\r\n" not in self.said:
-            part = self.socket.recv(4096)
-            if not part:
-                return 0
-            self.said += part
-        return int(self.said.split(b" ", 2)[1])
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are; a server that has closed already is no news."""

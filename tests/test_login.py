@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from accounts.sessions import hashed
 from tests.numbers import number
 from tests.person import leaves
 from tests.stack import Stack, wait_until
@@ -250,7 +251,7 @@ def test_a_remembered_login_lives_two_days(site: Stack, person: Person, said: st
         assert cookies(answer)[name]["max-age"] == str(TWO_DAYS)
     left = site.rows(
         "SELECT julianday(expire_date) - julianday('now') AS days FROM django_session WHERE session_key = ?",
-        session_of(person),
+        hashed(session_of(person)),
     )
     assert 1.99 < left[0]["days"] <= 2.001
 
@@ -301,7 +302,7 @@ def test_a_chosen_session_is_not_taken_over(site: Stack) -> None:
         attacker.http.cookies.clear()
         attacker.http.cookies.set("sessionid", key)
         assert attacker.username == ""
-        assert site.rows("SELECT 1 FROM django_session WHERE session_key = ?", key) == []
+        assert site.rows("SELECT 1 FROM django_session WHERE session_key = ?", hashed(key)) == []
 
 
 def test_the_page_of_a_browser_stays_its_own_over_a_login(site: Stack) -> None:
@@ -322,13 +323,13 @@ def test_the_page_of_a_browser_stays_its_own_over_a_login(site: Stack) -> None:
 def test_logout_ends_the_session_for_good(site: Stack, person: Person) -> None:
     person.login("Alice-1", PASSWORD, remembered="on")
     key = session_of(person)
-    assert site.rows("SELECT 1 FROM django_session WHERE session_key = ?", key), "or this test means nothing"
+    assert site.rows("SELECT 1 FROM django_session WHERE session_key = ?", hashed(key)), "or this test means nothing"
     answer = person.logout()
     assert (answer.status_code, answer.json()["code"]) == (200, "OK")
     assert cookies(answer)["username"]["max-age"] == "0"
     assert person.username == ""
     assert "username" not in person.http.cookies
-    assert site.rows("SELECT 1 FROM django_session WHERE session_key = ?", key) == []
+    assert site.rows("SELECT 1 FROM django_session WHERE session_key = ?", hashed(key)) == []
     thief = site.person()
     thief.http.cookies.set("sessionid", key)
     assert thief.username == ""

@@ -17,7 +17,9 @@ from django.conf import settings
 from huey.exceptions import HueyException
 from huey.serializer import SignedSerializer
 
+from accounts.sessions import hashed
 from project.redis import client
+from project.signed import Signed
 from tasks.sms import send_sms_code
 from tests.numbers import number
 from tests.stack import wait_until
@@ -54,7 +56,7 @@ def raw(stack: Stack) -> Any:
 
 
 def test_the_queue_is_never_immediate(stack: Stack) -> None:
-    """H-9: given as a dict, `immediate` follows DEBUG, and the visitor waits for the carrier. This site has DEBUG."""
+    """T-88, H-9: given as a dict, `immediate` follows DEBUG, and the visitor waits for it all. This site has DEBUG."""
     assert settings.HUEY.immediate is False
     mobile = number()
     with resting(stack):
@@ -65,7 +67,7 @@ def test_the_queue_is_never_immediate(stack: Stack) -> None:
 
 
 def test_a_message_in_the_queue_holds_an_id_and_nothing_else(stack: Stack) -> None:
-    """H-8."""
+    """T-24, H-8."""
     mobile = number()
     with resting(stack):
         stack.person().ask(mobile)
@@ -75,7 +77,7 @@ def test_a_message_in_the_queue_holds_an_id_and_nothing_else(stack: Stack) -> No
     assert mobile.encode() not in message
     code = stack.phone.code_for(mobile)
     assert code.encode() not in message
-    serializer = SignedSerializer(secret=stack.settings["SECRET_KEY"], salt="latchkey.queue")
+    serializer = Signed(secret=stack.settings["SECRET_KEY"], salt="latchkey.queue")
     said = serializer.deserialize(message)
     assert (said.name, said.args, said.kwargs) == ("tasks.sms.send_sms_code", (delivery,), {})
     assert (said.retries, said.retry_delay) == (3, 5)
@@ -92,15 +94,16 @@ class Explosion:
 
 
 def test_a_stranger_in_redis_does_not_get_into_the_worker(stack: Stack, tmp_path: Path) -> None:
-    """H-7: with plain pickle, whoever can write to Redis runs code in the worker. And the worker lives on."""
+    """T-75, H-7: with plain pickle, whoever can write to Redis runs code in the worker. And the worker lives on."""
     mark = tmp_path / "was here"
     pickle.loads(pickle.dumps(Explosion(mark)))
     assert mark.exists(), "or this test means nothing"
     mark.unlink()
     bombs = [
         pickle.dumps(Explosion(mark)),
-        SignedSerializer(secret="another secret altogether", salt="latchkey.queue").serialize(Explosion(mark)),
-        SignedSerializer(secret=stack.settings["SECRET_KEY"], salt="another salt").serialize(Explosion(mark)),
+        Signed(secret="another secret altogether", salt="latchkey.queue").serialize(Explosion(mark)),
+        Signed(secret=stack.settings["SECRET_KEY"], salt="another salt").serialize(Explosion(mark)),
+        SignedSerializer(secret=stack.settings["SECRET_KEY"], salt="latchkey.queue").serialize(Explosion(mark)),
         b"",
         b"nonsense",
         b"\x80" * 1000,
@@ -118,14 +121,15 @@ def test_a_stranger_in_redis_does_not_get_into_the_worker(stack: Stack, tmp_path
 
 
 def test_a_serializer_with_another_key_is_refused() -> None:
-    good = SignedSerializer(secret="one", salt="latchkey.queue").serialize("x")
+    """T-75."""
+    good = Signed(secret="one", salt="latchkey.queue").serialize("x")
     with pytest.raises((HueyException, ValueError)):
         settings.HUEY.serializer.deserialize(good)
-    assert isinstance(settings.HUEY.serializer, SignedSerializer)
+    assert isinstance(settings.HUEY.serializer, Signed)
 
 
 def test_a_message_that_comes_again_sends_nothing(stack: Stack) -> None:
-    """H-7: a signature does not stop a replay. The row does."""
+    """T-75, H-7: a signature does not stop a replay. The row does."""
     mobile = number()
     with resting(stack):
         stack.person().ask(mobile)
@@ -145,7 +149,7 @@ def test_a_message_that_comes_again_sends_nothing(stack: Stack) -> None:
 
 
 def test_a_doorbell_for_nothing_is_no_trouble(stack: Stack) -> None:
-    serializer = SignedSerializer(secret=stack.settings["SECRET_KEY"], salt="latchkey.queue")
+    serializer = Signed(secret=stack.settings["SECRET_KEY"], salt="latchkey.queue")
     before = len(stack.logs())
     for word in ("", "f" * 32, "' OR 1=1 --", "\x00", "x" * 5000):
         task = send_sms_code.s(word)
@@ -214,12 +218,12 @@ def test_an_idle_socket_stays_open(stack: Stack) -> None:
 
 def test_sessions_live_in_the_database(stack: Stack) -> None:
     """A cached session can come back from the dead after a logout."""
-    assert settings.SESSION_ENGINE == "django.contrib.sessions.backends.db"
+    assert settings.SESSION_ENGINE == "accounts.sessions"
     assert settings.SESSION_SAVE_EVERY_REQUEST is False
     person = stack.person()
     person.get()
     key = person.http.cookies["sessionid"]
-    assert len(stack.rows("SELECT 1 FROM django_session WHERE session_key = ?", key)) == 1
+    assert len(stack.rows("SELECT 1 FROM django_session WHERE session_key = ?", hashed(key))) == 1
     assert not [name for name in raw(stack).scan_iter("*") if key.encode() in name or b"session" in name]
 
 
@@ -242,14 +246,14 @@ def test_a_request_that_outlives_a_logout_brings_nobody_back(stack: Stack) -> No
             ]
             == ""
         )
-    assert stack.rows("SELECT 1 FROM django_session WHERE session_key = ?", key) == []
+    assert stack.rows("SELECT 1 FROM django_session WHERE session_key = ?", hashed(key)) == []
 
 
 # --- Redis ---
 
 
 def test_a_redis_that_fails_is_not_taken_for_one_that_says_no() -> None:
-    """django-redis can swallow errors, and then a limiter fails open."""
+    """T-67: django-redis can swallow errors, and then a limiter fails open."""
     assert not getattr(settings, "DJANGO_REDIS_IGNORE_EXCEPTIONS", False)
     options: Any = settings.CACHES["default"]["OPTIONS"]
     assert not options.get("IGNORE_EXCEPTIONS", False)
@@ -257,7 +261,7 @@ def test_a_redis_that_fails_is_not_taken_for_one_that_says_no() -> None:
 
 
 def test_no_client_repeats_a_command_by_itself() -> None:
-    """H-12: redis-py 8 repeats ten times; a repeated SET NX says no to the one who holds the key."""
+    """T-8, H-12: redis-py 8 repeats ten times; a repeated SET NX says no to the one who holds the key."""
     for pool in (client().connection_pool, settings.HUEY.storage.pool):
         connection: Any = pool.make_connection()
         assert connection.retry.get_retries() == 0
@@ -266,7 +270,7 @@ def test_no_client_repeats_a_command_by_itself() -> None:
 
 
 def test_a_redis_that_hangs_holds_nobody_for_long(stack: Stack) -> None:
-    """C-8: pages and sign-in go on; a code is refused, and nothing comes later by surprise."""
+    """T-65, C-8: pages and sign-in go on; a code is refused, and nothing comes later by surprise."""
     person, mobile = stack.person(), number()
     assert person.token
     before = len(stack.deliveries())

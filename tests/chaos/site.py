@@ -19,6 +19,7 @@ import pika
 import psycopg
 from psycopg.rows import dict_row
 
+from accounts import sessions
 from accounts.browser import hashed
 from project import valkey
 from tests import services
@@ -199,10 +200,11 @@ class Site:
         """Return the browser that a session's cookie stands for, empty when there is no such session any more."""
         if session is None:
             return ""
-        if session not in self._browsers:
+        key = sessions.hashed(session)
+        if key not in self._browsers:
             for row in self.ask("SELECT session_key, session_data FROM django_session"):
                 self._browsers[row["session_key"]] = _planted(row["session_data"])
-        return self._browsers.get(session, "")
+        return self._browsers.get(key, "")
 
     # --- What must not be anywhere ---
 

@@ -1,0 +1,43 @@
+"""daphne's end of a WebSocket, less its patience with a client that has no say any more.
+
+daphne reads as fast as a client writes. While a handshake waits for our answer it keeps every byte, and when we have
+closed a socket it reads on for a second, in which thirty floods at once held up everybody else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daphne import ws_protocol
+
+# Bytes. A client that is not let in yet has nothing to say (RFC 6455, 4.1).
+BEFORE = 4096
+# One that was shown out may have written this before it knew; then it answers, or is cut off (7.1.7).
+AFTER = 16 * 1024
+
+
+class Protocol(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
+    """daphne's protocol, which cuts off a client that goes on before it is let in or after it was shown out."""
+
+    # daphne sets it when it asks the application whether this one may come in.
+    request: Any = None
+    came_after = 0
+
+    def consumeData(self) -> None:  # noqa: N802  (autobahn's name)
+        """Take what has come, `self.data`, if this client has a say. autobahn calls it again after the handshake."""
+        if self.state == self.STATE_CONNECTING and self.request is not None:
+            # By itself autobahn would look for the beginning of another handshake in it.
+            if len(self.data) > BEFORE:
+                self.dropConnection(abort=True)
+            return
+        if self.state == self.STATE_CLOSING and self.closedByMe:
+            self.came_after += len(self.data)
+            if self.came_after > AFTER:
+                self.dropConnection(abort=True)
+                return
+        super().consumeData()
+
+
+def install() -> None:
+    """Have daphne make protocols of this kind. It looks the class up at each connection."""
+    ws_protocol.WebSocketFactory.protocol = Protocol
