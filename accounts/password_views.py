@@ -1,0 +1,177 @@
+"""The page on which a signed-in visitor changes a password, or sets the first one."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+from django.conf import settings
+from django.contrib import auth
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
+
+from accounts import answers, fresh, guesses, revoke
+from accounts.address import hashed_address
+from accounts.forms import sent
+from accounts.models import User
+from accounts.password_forms import NewPasswordForm
+
+logger = logging.getLogger(__name__)
+
+PAGE = "accounts/password.html"
+# In the session until the page that says so has been shown.
+CHANGED = "password_changed"
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def password(request: HttpRequest) -> HttpResponse:
+    """Show the form; take the present and the new password, and end every other session of the user."""
+    user = request.user
+    if not user.is_authenticated:
+        return _to_login(request)
+    if request.method != "POST":
+        changed = request.method == "GET" and request.session.pop(CHANGED, False)
+        return _page(request, user, changed=changed)
+    has_one = user.has_usable_password()
+    if not has_one and not fresh.is_fresh(request.session):
+        # With no password to ask for, the code must have been just now (T-36): this browser may be another's by now.
+        return _refusal(request, user, "REAUTHENTICATE", status=403)
+    form = NewPasswordForm(sent(request), has_one=has_one)
+    if not form.is_valid():
+        word, field = form.fault()
+        return _refusal(request, user, word, field=field)
+    # The present password first: what makes a new one weak tells something about the user's number.
+    if has_one:
+        # guesses: counted with those at the login, so that a taken session is no second way to try passwords.
+        try:
+            guess = guesses.begin("password", user.username.lower(), hashed_address(request))
+        except guesses.Paused as wait:
+            return _refusal(request, user, "PASSWORD_LIMIT", status=429, seconds=wait.seconds)
+        if not user.check_password(form.cleaned_data["current"]):
+            guess.was_wrong()
+            return _refusal(request, user, "CREDENTIALS", field="current", tries_left=guess.left, seconds=guess.pause)
+        guess.was_right()
+    try:
+        validate_password(form.cleaned_data["new"], user)
+    except ValidationError as weak:
+        return _refusal(request, user, "PASSWORD_WEAK", field="new", why=" ".join(weak.messages))
+    if not _replace(user, form.cleaned_data["new"]):
+        # Somebody was faster, so what this request has proved is no longer so.
+        return _refusal(request, user, "CREDENTIALS" if has_one else "REAUTHENTICATE", field="current")
+    # A new key for this session (ASVS 5.0, 7.2.4); the others were signed with the former password.
+    auth.update_session_auth_hash(request, user)
+    request.session[CHANGED] = True
+    logger.info("user %s has a new password", user.pk)
+    return revoke.tell_after(answers.gone_to(request, reverse("password")), user.pk)
+
+
+def _replace(user: User, new: str) -> bool:
+    """Write the new password in place of the one that was looked at, and tell whether that was still there.
+
+    The owner and somebody who knows the old password may do this in the same moment. The row takes one of the two, and
+    the other is out. Not `save()`: its signal would tell this browser's tabs before it has its new cookie.
+    """
+    before, user.password = user.password, make_password(new)
+    return bool(User.objects.filter(pk=user.pk, password=before, is_active=True).update(password=user.password))
+
+
+def _errmsg(word: str, field: str, *, seconds: float, tries_left: int | None) -> str:
+    """Return what a stable word means on this page."""
+    match word:
+        case "PASSWORD_FORMAT" if field == "new":
+            return _("A new password has %(least)d to 128 characters.") % {"least": settings.PASSWORD_MIN_LENGTH}
+        case "CREDENTIALS" if tries_left:
+            return _("This is not your current password. Tries left before a pause: %(tries)d.") % {"tries": tries_left}
+        case "CREDENTIALS" if seconds:
+            return _("This is not your current password. You can try again in %(time)s.") % {
+                "time": answers.how_long(seconds)
+            }
+        case "CREDENTIALS":
+            return _("This is not your current password.")
+        case "PASSWORD_LIMIT":
+            return _("Too many wrong passwords. You can try again in %(time)s.") % {"time": answers.how_long(seconds)}
+        case "REAUTHENTICATE":
+            return _("Please sign in again with a text message, then set a password within five minutes.")
+        case _:
+            return answers.errmsg(word)
+
+
+def _refusal(
+    request: HttpRequest,
+    user: User,
+    word: str,
+    *,
+    status: int = 422,
+    field: str = "",
+    why: str = "",
+    seconds: float = 0,
+    tries_left: int | None = None,
+) -> HttpResponse:
+    """Answer no, in the form that was asked for. Neither password is ever sent back."""
+    logger.info("user %s has no new password: %s", user.pk, word)
+    message = answers.Message(why or _errmsg(word, field, seconds=seconds, tries_left=tries_left), field)
+    response: HttpResponse
+    if answers.wants_json(request):
+        body: dict[str, Any] = {"code": word, "errmsg": message.text}
+        if tries_left is not None:
+            body["tries_left"] = tries_left
+        if word == "REAUTHENTICATE":
+            body["next"] = _login()
+        response = JsonResponse(body, status=status)
+    elif request.htmx and word == "REAUTHENTICATE":  # type: ignore[attr-defined]
+        # The page itself says what to do, with the way there.
+        return HttpResponseClientRedirect(reverse("password"))
+    elif request.htmx:  # type: ignore[attr-defined]
+        context = {"message_id": "change-message", "message": message, "oob": True}
+        response = HttpResponse(render_to_string("live.html#message", context), status=status)
+    else:
+        response = _page(request, user, message=message, status=status)
+    if status == 429:
+        response["Retry-After"] = str(max(1, math.ceil(seconds)))
+    return response
+
+
+def _page(
+    request: HttpRequest,
+    user: User,
+    *,
+    message: answers.Message | None = None,
+    changed: bool = False,
+    status: int = 200,
+) -> HttpResponse:
+    """Return the page."""
+    has_one = user.has_usable_password()
+    context = {
+        "changed": changed,
+        "has_one": has_one,
+        "may_set": has_one or fresh.is_fresh(request.session),
+        "change_message": message,
+        "least": settings.PASSWORD_MIN_LENGTH,
+    }
+    return render(request, PAGE, context, status=status)
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    """Send a stranger to the login, and back here from it."""
+    if answers.wants_json(request):
+        body = {"code": "REAUTHENTICATE", "errmsg": _("Please sign in first."), "next": _login()}
+        return JsonResponse(body, status=403)
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponseClientRedirect(_login())
+    return HttpResponseRedirect(_login())
+
+
+def _login() -> str:
+    """Return the address of the login that leads back here."""
+    return f"{reverse('login')}?next={reverse('password')}"

@@ -1,0 +1,99 @@
+"""Which passwords are too easy to guess. No rule about what a password is made of, only about what everybody tries.
+
+In AUTH_PASSWORD_VALIDATORS, so that the site's page, the admin and the commands refuse the same.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING
+
+import phonenumbers
+from django.conf import settings
+from django.contrib.auth.password_validation import CommonPasswordValidator
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+# Rows of a keyboard and of the alphabet, as a finger runs over them.
+RUNS = ("abcdefghijklmnopqrstuvwxyz", "01234567890123456789", "1234567890qwertyuiopasdfghjklzxcvbnm")
+# A shorter piece than this is found in nearly every sentence.
+PIECE = 4
+
+
+class Common(CommonPasswordValidator):
+    """Refuses common passwords, also when they are made longer.
+
+    Of Django's list of 20,000, 46 have fifteen letters: a list made of short passwords is no help against long ones
+    unless their repetitions, their joining and their trailing digits are looked through (ASVS 5.0, 6.2.4: the most
+    common ones that the length rule lets pass).
+    """
+
+    def validate(self, password: str, user: User | None = None) -> None:
+        """Raise ValidationError if the password is on the list, or comes from it by what people do first."""
+        super().validate(password, user)
+        if self._made_longer(password.lower()):
+            raise ValidationError(
+                _("This is a common password made longer. Please choose other words."), code="password_too_common"
+            )
+
+    def _made_longer(self, text: str) -> bool:
+        # Once around is enough: "abcabcabcabcabc" is as good as "abc".
+        unit = next(text[:size] for size in range(1, len(text) + 1) if (text[:size] * len(text))[: len(text)] == text)
+        if unit != text and len(unit) < settings.PASSWORD_MIN_LENGTH // 2:
+            return True
+        if any(unit in run or unit in run[::-1] for run in RUNS):
+            return True
+        core = _bare(unit)
+        return any(map(self._known, (unit, core))) or any(
+            self._known(_bare(core[:cut])) and self._known(_bare(core[cut:])) for cut in range(PIECE, len(core))
+        )
+
+    def _known(self, piece: str) -> bool:
+        return len(piece) >= PIECE and piece in self.passwords
+
+
+class SiteWords:
+    """Refuses passwords that are long only by the site's name, the username or the number: those are tried first.
+
+    NIST SP 800-63B-4, 3.1.1.2, and ASVS 5.0, 6.2.11.
+    """
+
+    def validate(self, password: str, user: User | None = None) -> None:
+        """Raise ValidationError if too few characters are left without these words."""
+        rest = password.lower()
+        # The longest first: "login.example.org" before "example".
+        for word in sorted(_site_words() | _own_words(user), key=len, reverse=True):
+            rest = rest.replace(word, "")
+        if len(rest) < min(len(password), settings.PASSWORD_MIN_LENGTH):
+            raise ValidationError(self.get_help_text(), code="password_too_similar")
+
+    def get_help_text(self) -> str:
+        """Return the rule, for people."""
+        return _("The name of this site, your username and your number do not count towards the length.")
+
+
+def _bare(text: str) -> str:
+    """Return a text without the digits and signs that stand around it."""
+    return re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)
+
+
+@cache
+def _site_words() -> frozenset[str]:
+    """Return what this site is called: its host, and the parts of it that are words."""
+    host = settings.PUBLIC_HOST.lower()
+    return frozenset({"latchkey", host, *(part for part in re.findall(r"[^\W\d_]+", host) if len(part) >= PIECE)})
+
+
+def _own_words(user: User | None) -> set[str]:
+    """Return what a user is called, and the number as its owner writes it, which is inside of E.164."""
+    called = (str(getattr(user, name, "")).lower() for name in ("username", "first_name", "last_name"))
+    words = {name for name in called if len(name) >= PIECE}
+    # What a form has refused may be no number.
+    with suppress(phonenumbers.NumberParseException):
+        words.add(phonenumbers.national_significant_number(phonenumbers.parse(getattr(user, "mobile", None) or "")))
+    return words
