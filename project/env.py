@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import sys
 from typing import NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
@@ -23,6 +25,24 @@ class BadSetting(ImproperlyConfigured, SystemExit):
 def refuse(name: str, said: str, write: str) -> NoReturn:
     """Stop the start. `said` is what is wrong, `write` what to write instead; neither may hold a secret."""
     raise BadSetting(f"{name} {said}. {write}")
+
+
+def warn(line: str) -> None:
+    """Say a line on standard error, once: the processes that this one starts do not say it again."""
+    if os.environ.get("LATCHKEY_WARNED") != line:
+        os.environ["LATCHKEY_WARNED"] = line
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, by its name or address, is this machine and nothing that another one can reach."""
+    host = host.lower().strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        # RFC 6761, 6.3: names under it never leave the machine either.
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def text(name: str, default: str = "") -> str:

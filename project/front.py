@@ -1,16 +1,22 @@
-"""What happens to a request between daphne and Django's WSGI handler: it is made to say only what it may say."""
+"""What happens between daphne and Django's WSGI handler: to a request, that it says only what it may; to an answer, all
+that it must.
+"""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import quote
+
+from project import env, headers
+from project.body import MOST_BODY
+
+logger = logging.getLogger(__name__)
 
 # Headers that daphne itself would act on, were they ours to believe.
 FORBIDDEN = frozenset({b"daphne-root-path"})
 # Headers with parameters that Django reads.
 PARAMETERS = frozenset({b"accept", b"content-type"})
-# More than any form or delivery report of ours, so the body need not be kept to be refused.
-MOST_BODY = 1024 * 1024
 
 
 class Front:
@@ -27,15 +33,68 @@ class Front:
         path is ours to say, not the `Daphne-Root-Path` header's. The query is ASCII by the standard. A body
         without a length (chunked) would be empty for WSGI, and daphne has it whole, so it gets one.
         """
-        headers = [(k, v) for k, v in scope["headers"] if b"_" not in k and k.lower() not in FORBIDDEN]
+        kept = [(k, v) for k, v in scope["headers"] if b"_" not in k and k.lower() not in FORBIDDEN]
         # `name*=charset'...'` in one of these: Django fails on a charset that does not exist.
-        headers = [(k, v) for k, v in headers if k not in PARAMETERS or b"*=" not in v.replace(b" ", b"")]
+        kept = [(k, v) for k, v in kept if k not in PARAMETERS or b"*=" not in v.replace(b" ", b"")]
         query = quote(scope["query_string"], safe="%&=+;/?:@!$'()*,-._~").encode()
-        if not any(name == b"content-length" for name, _ in headers) and scope["method"] not in {"GET", "HEAD"}:
+        if not any(name == b"content-length" for name, _ in kept) and scope["method"] not in {"GET", "HEAD"}:
             body, receive = await _whole(receive)
-            headers.append((b"content-length", str(len(body)).encode()))
-        clean = {**scope, "root_path": "", "headers": headers, "query_string": query}
-        await self.application(clean, receive, send)
+            kept.append((b"content-length", str(len(body)).encode()))
+        clean = {**scope, "root_path": "", "headers": kept, "query_string": query}
+        await self._answer(clean, receive, send)
+
+    async def _answer(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Run the application, with every header on what it says, and with words of ours if it breaks."""
+        secure = headers.is_secure(scope["scheme"], dict(scope["headers"]).get(b"x-forwarded-proto"))
+        begun = False
+
+        async def complete(event: dict[str, Any]) -> None:
+            nonlocal begun
+            if event["type"] == "http.response.start":
+                begun = True
+                full = headers.complete(list(event["headers"]), status=event["status"], secure=secure)
+                event = {**event, "headers": full}
+            await send(event)
+
+        try:
+            await self.application(scope, receive, complete)
+        except Exception:
+            # Django answers for whatever breaks in it. This is what broke around it.
+            logger.exception("%s %s: no answer", scope["method"], scope["path"])
+            if begun:
+                # It can only end here: what is missing is missing.
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await say(complete, 500, "Something broke on our side.")
+
+
+class ThisMachineOnly:
+    """Wraps the whole application under DEBUG: whoever comes from another machine is refused (T-88).
+
+    `make run` refuses to listen anywhere else, but `daphne -b 0.0.0.0` does not ask; and a page shows every code.
+    """
+
+    def __init__(self, application: Any) -> None:
+        """Take the application to wrap."""
+        self.application = application
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Look at the address that the request came to; on a Unix socket there is none."""
+        at = scope.get("server")
+        if not at or env.is_loopback(at[0]):
+            await self.application(scope, receive, send)
+        elif scope["type"] == "http":
+            await say(send, 403, "DEBUG=1: this site answers its own machine only.")
+        else:
+            await receive()
+            await send({"type": "websocket.close"})
+
+
+async def say(send: Any, status: int, words: str) -> None:
+    """Answer in plain words, where no page can be made."""
+    full = headers.complete([(b"content-type", b"text/plain; charset=utf-8")], status=status, secure=False)
+    await send({"type": "http.response.start", "status": status, "headers": full})
+    await send({"type": "http.response.body", "body": f"{words}\n".encode()})
 
 
 async def _whole(receive: Any) -> tuple[bytes, Any]:

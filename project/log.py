@@ -1,10 +1,72 @@
-"""What the log says of a part that is away, and of a request that is refused: one line."""
+"""What may stand in a log: one line an event, no secret, nothing that a visitor could pass off as a line of ours."""
 
 from __future__ import annotations
 
 import logging
+import logging.config
+import re
+import traceback
+from typing import Any
+
+from django.conf import settings
 
 from project.redis import Unavailable
+
+# An E.164 number, or a Chinese mobile number by itself.
+NUMBER = re.compile(r"(?<![\w.+-])(?:\+\d{8,15}|1[3-9]\d{9})(?![\w.])")
+# Keys of sessions (32 small letters and digits) and CSRF tokens (32 or 64 letters and digits). Other ids of that length
+# are hexadecimal: among 32 random letters one beyond f is all but certain.
+KEY = re.compile(r"\b(?=[0-9A-Za-z]*[g-zG-Z])(?:[0-9A-Za-z]{64}|[0-9A-Za-z]{32})\b")
+# What begins a line, moves the cursor, or turns the direction of writing, wherever the log is read (CWE-117).
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# Shorter ones would be found everywhere.
+LEAST_SECRET = 8
+
+
+class Line(logging.LogRecord):
+    """A record that says nothing it should not, whichever handler writes it: ours, daphne's, or the worker's.
+
+    Our own lines hold no secret to begin with. This is for the library that quotes what it was given. A code cannot be
+    known from another number of six digits, so no code may come near a log at all.
+    """
+
+    # What must not be read, as it is; set when the site starts.
+    secrets: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        """Take what every record takes. A traceback is written now, so that no handler writes its own."""
+        super().__init__(*args, **more)
+        if self.exc_info and self.exc_info[0]:
+            self.exc_text = _indented(_without_secrets("".join(traceback.format_exception(*self.exc_info)).rstrip()))
+
+    def getMessage(self) -> str:  # noqa: N802  (the library's name)
+        """Return the message: what was put into it is escaped, and lines of its own are set off from the margin."""
+        text = _without_secrets(super().getMessage())
+        return CONTROL.sub(_escape, text) if self.args else _indented(text)
+
+
+def _without_secrets(text: str) -> str:
+    for secret in Line.secrets:
+        text = text.replace(secret, "***")
+    return KEY.sub("***", NUMBER.sub(lambda found: f"***{found[0][-2:]}", text))
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _indented(text: str) -> str:
+    """Return a text whose further lines cannot be taken for lines of the log."""
+    return "\n    ".join(CONTROL.sub(_escape, line) for line in text.split("\n"))
+
+
+def configure(logging_settings: dict[str, Any]) -> None:
+    """Set up logging as `LOGGING` says, with records of this kind. `LOGGING_CONFIG` names this function."""
+    # The longest first: one may be a part of another.
+    secrets = sorted(filter(None, settings.LOG_SECRETS), key=len, reverse=True)
+    Line.secrets = tuple(secret for secret in secrets if len(secret) >= LEAST_SECRET)
+    logging.setLogRecordFactory(Line)
+    logging.config.dictConfig(logging_settings)
 
 
 class OneLine(logging.Filter):

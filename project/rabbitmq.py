@@ -78,9 +78,9 @@ class Address:
 
         No exception: its text, or that of the one behind it, would hold a piece of the password.
         """
-        parts = urlsplit(url)
-        tls = parts.scheme == "amqps"
         try:
+            parts = urlsplit(url)
+            tls = parts.scheme == "amqps"
             port = parts.port or (5671 if tls else 5672)
         except ValueError:
             return None

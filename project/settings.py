@@ -103,11 +103,11 @@ def _public_origin() -> str:
                 "PUBLIC_ORIGIN", "is not set", "Write what visitors see: PUBLIC_ORIGIN=https://login.example.org."
             )
         return f"http://127.0.0.1:{PORT}"
-    parts = urlsplit(origin)
     try:
+        parts = urlsplit(origin)
         plain = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
     except ValueError:
-        plain = ""
+        parts, plain = urlsplit(""), ""
     # What a browser writes: no path, no name and password, a port that is a number. [::1] has lost its brackets.
     if parts.scheme not in {"http", "https"} or origin.replace("[", "").replace("]", "") != plain or "*" in origin:
         env.refuse(

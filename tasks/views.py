@@ -25,7 +25,7 @@ OLD = 10
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """Answer, which is all that is asked."""
-    return HttpResponse("ok", content_type="text/plain")
+    return HttpResponse("ok", content_type="text/plain; charset=utf-8")
 
 
 @never_cache

@@ -94,6 +94,7 @@ def raw(site: Stack, head: str | bytes, body: bytes = b"", *, seconds: float = 1
      "13800138000\u200b", "\u202e13800138000", "1380013800O", "<b>13800138000</b>", "null", "{}"],
 )  # fmt: skip
 def test_what_is_no_number_is_told_so(site: Stack, person: Person, mobile: str) -> None:
+    """T-79, T-80: digits of other scripts, control characters, look-alikes."""
     before = len(site.deliveries())
     answer = person.ask(mobile)
     assert answer.status_code == 422
@@ -110,7 +111,7 @@ def test_what_is_no_number_is_told_so(site: Stack, person: Person, mobile: str) 
      "１23456", "123456\u200b", "null", "true", "{}", "9" * 60_000, "12.3456"],
 )  # fmt: skip
 def test_what_is_no_code_is_refused_and_costs_no_try(site: Stack, person: Person, code: str) -> None:
-    """T-25: one answer for all of them."""
+    """T-25, T-79: one answer for all of them."""
     mobile = number()
     person.ask(mobile)
     answer = person.enter(code)
@@ -140,7 +141,7 @@ def test_a_field_that_comes_twice_is_one_field(site: Stack, person: Person) -> N
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("headers", [FORM, JSON, {"Content-Type": "multipart/form-data; boundary=x"}, {}])
 def test_ten_megabytes_are_refused(person: Person, path: str, headers: dict[str, str]) -> None:
-    """T-34: by their length, before anything is done with them."""
+    """T-34, T-81: by their length, before anything is done with them."""
     body = b"mobile=" + b"1" * 10_000_000
     answer = person.http.post(path, content=body, headers={**headers, "X-CSRFToken": person.token})
     assert 400 <= answer.status_code < 500 or (path == "/logout/" and answer.status_code in {200, 302})
@@ -149,6 +150,7 @@ def test_ten_megabytes_are_refused(person: Person, path: str, headers: dict[str,
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_hundred_thousand_fields_are_refused(person: Person, path: str) -> None:
+    """T-81."""
     for body in ("&".join(f"f{n}=1" for n in range(100_000)), "&".join(f"f{n}=" for n in range(200))):
         answer = person.http.post(path, content=body, headers={**FORM, "Accept": "application/json"})
         assert 400 <= answer.status_code < 500
@@ -164,7 +166,7 @@ def test_a_hundred_thousand_fields_are_refused(person: Person, path: str) -> Non
 )  # fmt: skip
 @pytest.mark.parametrize("path", PATHS[:3])
 def test_json_that_is_none_of_ours_is_answered_in_json(person: Person, path: str, body: bytes) -> None:
-    """Always a code and a message: 400 for what cannot be read, 422 for what is wrong in it."""
+    """T-81: always a code and a message: 400 for what cannot be read, 422 for what is wrong in it."""
     answer = person.http.post(path, content=body, headers={**JSON, "X-CSRFToken": person.token})
     assert answer.status_code in {400, 422}
     assert set(answer.json()) >= {"code", "errmsg"}
@@ -178,7 +180,7 @@ def test_json_that_is_none_of_ours_is_answered_in_json(person: Person, path: str
     "text", ["\ud800", "abc\udfffdefgh", "\x00", "a\x00bcdefgh", "\u202e", "\uffff", "😀" * 20, "a" * 60_000]
 )
 def test_no_text_in_any_field_breaks_anything(person: Person, field: str, text: str) -> None:
-    """Lone surrogates, NUL, direction marks, long ones: as JSON, as a form."""
+    """T-80: lone surrogates, NUL, direction marks, long ones: as JSON, as a form."""
     # Only these two get as far as the hash, which is slow.
     name = "nobody-here" if field in {"password", "next"} else "x"
     fields = {"username": name, "password": "a password", "mobile": "1", "code": "1", field: text}
@@ -255,6 +257,7 @@ def test_a_chunked_body_is_read(site: Stack, person: Person) -> None:
 
 
 def test_a_chunked_body_has_the_same_limit(site: Stack, person: Person) -> None:
+    """T-81."""
     part = b"10000\r\n" + b"1" * 65536 + b"\r\n"
     chunks = b"7\r\nmobile=\r\n" + part * 64 + b"0\r\n\r\n"
     status, _ = raw(site, f"{head(person, '/code/')}\nTransfer-Encoding: chunked\nConnection: close", chunks)
@@ -319,6 +322,7 @@ def test_a_false_length_is_no_trouble(site: Stack, person: Person, length: str) 
     ],
 )
 def test_a_strange_address_is_no_trouble(site: Stack, target: str) -> None:
+    """T-80."""
     status, answer = raw(site, f"GET {target} HTTP/1.1\nHost: 127.0.0.1\nConnection: close")
     assert status in {0, 200, 302, *range(400, 500)}, answer
     assert b"root:" not in answer
@@ -360,6 +364,7 @@ def test_a_strange_address_is_no_trouble(site: Stack, target: str) -> None:
     ],
 )
 def test_a_strange_header_is_no_trouble(site: Stack, name: str, value: str) -> None:
+    """T-80."""
     for method, path in (("GET", "/login/"), ("POST", "/code/"), ("GET", "/state/"), ("GET", "/static/latchkey.css")):
         request = f"{method} {path} HTTP/1.1\nHost: 127.0.0.1\n{name}: {value}\nContent-Length: 0\nConnection: close"
         status, answer = raw(site, request)
@@ -368,6 +373,7 @@ def test_a_strange_header_is_no_trouble(site: Stack, name: str, value: str) -> N
 
 @pytest.mark.parametrize("cookie", ["sessionid", "csrftoken", "django_language", "username", "messages"])
 def test_a_strange_cookie_is_no_trouble(site: Stack, cookie: str) -> None:
+    """T-80."""
     for value in ("", "a", "a" * 5000, "\xff", '"\\000"', "../../etc/passwd", "' OR 1=1 --", "%00", "zh-hans\\n"):
         for path in ("/", "/state/"):
             status, answer = raw(
@@ -377,6 +383,7 @@ def test_a_strange_cookie_is_no_trouble(site: Stack, cookie: str) -> None:
 
 
 def test_huge_headers_are_refused(site: Stack) -> None:
+    """T-81."""
     many = "\n".join(f"X-{n}: {'a' * 100}" for n in range(2000))
     for headers in (many, f"X-Big: {'a' * 200_000}", f"Cookie: {'a' * 60_000}"):
         status, _ = raw(site, f"GET / HTTP/1.1\nHost: 127.0.0.1\n{headers}\nConnection: close")
@@ -384,7 +391,7 @@ def test_huge_headers_are_refused(site: Stack) -> None:
 
 
 def test_a_foreign_host_is_not_answered(site: Stack) -> None:
-    """T-14: a wrong name gets one of our pages and no way into anything."""
+    """T-14, T-83: a wrong name gets one of our pages and no way into anything."""
     for host in (
         "evil.example",
         "127.0.0.1@evil.example",
@@ -401,7 +408,7 @@ def test_a_foreign_host_is_not_answered(site: Stack) -> None:
 
 
 def test_a_header_with_an_underscore_is_not_the_one_with_a_dash(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """WSGI makes one name of both: what a proxy of ours has set could be overwritten by a visitor."""
+    """T-82: WSGI makes one name of both: what a proxy of ours has set could be overwritten by a visitor."""
     seen: dict[str, Any] = {"X-Forwarded-For": "198.51.100.1"}
     elsewhere: dict[str, Any] = {"X-Forwarded-For": "198.51.100.5"}
     with Stack(tmp_path_factory.mktemp("proxied"), TRUSTED_PROXIES="1", SMS_PER_IP_HOUR="1", workers=0) as stack:
@@ -419,7 +426,7 @@ def test_a_header_with_an_underscore_is_not_the_one_with_a_dash(tmp_path_factory
 
 @pytest.mark.parametrize("value", ["//evil.example", "/evil", "%2f%2fevil.example", "/login"])
 def test_nobody_moves_the_site_by_a_header(site: Stack, value: str) -> None:
-    """D-6: daphne itself would believe this header."""
+    """T-82, D-6: daphne itself would believe this header."""
     for path in ("/login/", "/"):
         plain = httpx.get(f"{site.url}{path}", verify=False)
         moved = httpx.get(f"{site.url}{path}", headers={"Daphne-Root-Path": value, "Script-Name": value}, verify=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from accounts.sessions import hashed
 from tests.numbers import number
 from tests.person import leaves
 from tests.stack import Stack, wait_until
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.person import Person
 
-PAGES = ("/", "/login/", "/dev/phone/", "/dev/queue/", "/admin/login/")
+PAGES = ("/", "/login/", "/dev/phone/", "/dev/queue/")
 OURS = ("/", "/login/", "/dev/phone/", "/dev/queue/")
 STATES = {"", "queued", "sending", "retrying", "sent", "delivered", "failed", "unknown", "expired", "superseded"}
 
@@ -342,7 +343,7 @@ def test_a_session_that_has_ended_is_told_by_a_poll_in_words_only(stack: Stack) 
     person.enter(stack.phone.code_for(mobile))
     key = person.http.cookies["sessionid"]
     assert person.username
-    stack.rows("DELETE FROM django_session WHERE session_key = ?", key)
+    stack.rows("DELETE FROM django_session WHERE session_key = ?", hashed(key))
     answer = person.get("/state/")
     assert leaves(answer.text)["account"]["data-user"] == ""
     assert set_cookies(answer) == {}
@@ -358,12 +359,14 @@ def test_polls_and_probes_make_no_sessions(stack: Stack) -> None:
 
 
 def test_health_and_readiness(stack: Stack) -> None:
+    """T-92."""
     assert (stack.get("/healthz").status_code, stack.get("/healthz").text) == (200, "ok")
     ready = stack.get("/readyz")
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "reason": ""})
 
 
 def test_a_site_without_a_worker_is_healthy_and_not_ready(public: Stack) -> None:
+    """T-92: readiness looks at what would serve, and does not only answer."""
     assert fetch(public, "/healthz").status_code == 200
     ready = fetch(public, "/readyz")
     assert (ready.status_code, ready.json()) == (503, {"ready": False, "reason": "sweeper"})

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import pika
 import pytest
-from huey.serializer import SignedSerializer
 from pika.exceptions import ChannelClosedByBroker
 from redis import ConnectionPool
 
 from project.queue import RabbitStorage
 from project.rabbitmq import DELIVERY_LIMIT, MOST_DEAD, STABLE, Address, Away
+from project.signed import Signed
 from tasks.delivery import LEASE
 from tests import services
 from tests.faultproxy import FaultProxy
@@ -228,6 +228,7 @@ def test_the_queue_survives_a_restart_of_rabbitmq_and_the_loss_of_a_node(site: S
 def test_a_message_is_kept_on_disk_and_is_signed_and_tells_nothing(
     site: Stack, broker: Broker, gateway: Provider
 ) -> None:
+    """T-24, T-75."""
     site.workers[0].kill()
     mobile = number()
     ask(site, mobile)
@@ -235,10 +236,10 @@ def test_a_message_is_kept_on_disk_and_is_signed_and_tells_nothing(
         _method, properties, body = channel.basic_get(queue_of(site))
     assert properties.delivery_mode == 2
     row = delivery_of(site, mobile)
-    message = SignedSerializer(secret=site.settings["SECRET_KEY"], salt="latchkey.queue").deserialize(body)
+    message = Signed(secret=site.settings["SECRET_KEY"], salt="latchkey.queue").deserialize(body)
     assert message.args == (row["id"],), "the id is all it says"
     with pytest.raises(ValueError, match=r"[Ss]ignature"):
-        SignedSerializer(secret="another key " * 3, salt="latchkey.queue").deserialize(body)
+        Signed(secret="another key " * 3, salt="latchkey.queue").deserialize(body)
     site.workers[0].start()
     wait_for_state(site, mobile, "sent")
     code = site.phone.code_for(mobile)
@@ -267,6 +268,7 @@ def test_an_idle_worker_rests(site: Stack, proxy: FaultProxy, make_stack: Callab
 def test_what_a_killed_worker_held_comes_back_and_sends_nothing_twice(
     site: Stack, broker: Broker, gateway: Provider
 ) -> None:
+    """T-68."""
     gateway.script("accept_then_hang")
     mobile = number()
     ask(site, mobile)
@@ -307,6 +309,7 @@ def test_a_worker_that_is_asked_to_end_leaves_nothing_that_comes_back(
 
 
 def test_a_message_that_nobody_can_read_is_set_aside(site: Stack, broker: Broker) -> None:
+    """T-75."""
     dead = f"{queue_of(site)}.dead"
     before = broker.ready(dead)
     broker.publish(queue_of(site), b"not ours")
@@ -318,6 +321,7 @@ def test_a_message_that_nobody_can_read_is_set_aside(site: Stack, broker: Broker
 
 
 def test_a_message_that_kills_its_worker_does_not_come_back_for_ever(storage: RabbitStorage) -> None:
+    """T-75."""
     storage.enqueue(b"poison")
     for _ in range(DELIVERY_LIMIT + 1):
         assert wait_until(storage.dequeue) == b"poison"
@@ -351,6 +355,7 @@ def test_a_visitor_does_not_wait_for_a_hung_rabbitmq(site: Stack, proxy: FaultPr
 def test_what_is_asked_for_while_rabbitmq_is_away_is_sent(
     site: Stack, broker: Broker, proxy: FaultProxy, gateway: Provider
 ) -> None:
+    """T-8."""
     proxy.away()
     wait_until(lambda: site.get("/readyz").json()["reason"] == "broker", HEALING)
     assert site.get("/healthz").status_code == 200
@@ -402,6 +407,7 @@ def test_a_broken_connection_is_mended_before_anybody_notices(site: Stack, proxy
 def test_a_bell_rung_twice_because_the_confirm_was_lost_sends_one_sms(
     site: Stack, proxy: FaultProxy, gateway: Provider
 ) -> None:
+    """T-8."""
     dropped = proxy.dropped
     time.sleep(STABLE + 0.5)
     proxy.drop_reply(b"send_sms_code")

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.test_settings import PRODUCTION
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -205,8 +207,8 @@ def test_an_unreachable_database_is_said_in_one_line(tmp_path: Path) -> None:
         ("SMS_COOLDOWN", "soon", r"SMS_COOLDOWN is 'soon', which is not a whole number\. Write .*"),
         ("SMS_GATEWAYS", "pigeon", r"SMS_GATEWAYS names 'pigeon', .*"),
         ("DEBUG", "0", r"SECRET_KEY is not set\. Write .*"),
-        ("HOST", "192.0.2.1", r"HOST is '192\.0\.2\.1', no address of this machine\. Write HOST=127\.0\.0\.1\."),
-        ("HOST", "no such host", r"HOST is 'no such host', no address at all\. Write HOST=127\.0\.0\.1\."),
+        ("HOST", "192.0.2.1", r"DEBUG is on while HOST is '192\.0\.2\.1': .* Write HOST=127\.0\.0\.1, or DEBUG=0 .*"),
+        ("HOST", "no.localhost", r"HOST is 'no\.localhost', no address at all\. Write HOST=127\.0\.0\.1\."),
         ("VAR_DIR", "/dev/null/var", r".*/dev/null.*Write .* of yours\."),
     ],
 )
@@ -215,6 +217,23 @@ def test_a_wrong_setting_is_said_in_one_line(tmp_path: Path, name: str, value: s
     assert code == 2
     assert len(lines) == 1, lines
     assert re.fullmatch(says, lines[0])
+
+
+def test_an_address_of_another_machine_is_said_in_one_line(tmp_path: Path) -> None:
+    code, lines = refusal(tmp_path, **PRODUCTION, DEBUG="0", HOST="192.0.2.1")
+    assert (code, lines) == (2, ["HOST is '192.0.2.1', no address of this machine. Write HOST=127.0.0.1."])
+
+
+def test_plain_http_on_purpose_is_warned_of_once_for_the_whole_tree(tmp_path: Path) -> None:
+    """D5: the runner says it, and daphne and the worker that it starts do not say it again."""
+    settings = {"DEBUG": "0", "PUBLIC_ORIGIN": "http://login.example.org", "INSECURE_HTTP": "1"}
+    with running(tmp_path, **{**PRODUCTION, **settings}) as run:
+        run.wait_until_ready()
+        warnings = [line for line in run.lines if "INSECURE_HTTP" in line]
+    assert warnings == [
+        "INSECURE_HTTP=1: passwords, codes and sessions of http://login.example.org can be read on their way."
+    ]
+    assert run.lines.index(warnings[0]) < run.lines.index(f"Latchkey is ready at http://127.0.0.1:{run.port}/")
 
 
 def test_debug_of_the_env_file_counts(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import signal
 import time
 from contextlib import contextmanager
@@ -296,10 +297,16 @@ def test_a_redis_that_hangs_holds_nobody_for_long(stack: Stack) -> None:
 
 
 def test_the_nonce_of_the_policy_reaches_the_templates(stack: Stack) -> None:
-    """django-csp and django-htmx call it by different names; our pages need none: every script has an address."""
-    html = stack.person().get("/").text
-    assert "<script" in html
-    assert "nonce=" not in html
+    """django-csp and django-htmx call it by different names. Every script of a page has it, and each page another."""
+    seen = set()
+    for path in ("/", "/login/", "/dev/phone/"):
+        answer = stack.person().get(path)
+        (nonce,) = re.findall(r"'nonce-([^']+)'", answer.headers["Content-Security-Policy"])
+        scripts = re.findall("<script[^>]*>", answer.text)
+        assert len(scripts) >= 3
+        assert all(f'nonce="{nonce}"' in script for script in scripts)
+        seen.add(nonce)
+    assert len(seen) == 3
 
 
 def test_a_dead_page_of_debug_does_not_replace_ours(stack: Stack) -> None:

@@ -76,6 +76,9 @@ def test_after_a_logout_no_tab_keeps_anything(visit: Callable[..., Visitor], sit
             ".then((more) => [Object.entries(localStorage), Object.entries(sessionStorage), ...more])"
         )
         # The address of the page is htmx' own note, and all there is.
-        assert kept in ([[], [], [], []], [[], [["htmx-current-path-for-history", urlsplit(tab.page.url).path]], [], []])
+        assert kept in (
+            [[], [], [], []],
+            [[], [["htmx-current-path-for-history", urlsplit(tab.page.url).path]], [], []],
+        )
     assert "username" not in visitor.cookies
     assert "alice" not in str(visitor.cookies)
