@@ -15,6 +15,9 @@ catalogues := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/django.po))
 install := $(py) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
 lock := $(py) -m uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+# What fuzz and scan get for themselves.
+tools = for of in fuzz scan; do \
+	$(subst pyproject.toml,tests/$$of/requirements.txt,$(lock)) -o tests/$$of/requirements.lock $(1) || exit 1; done
 
 # A virtual environment whose Python has been upgraded away is made anew.
 ifneq ($(wildcard $(VENV)/pyvenv.cfg),)
@@ -23,7 +26,7 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: help run install test test-fast chaos check format lock upgrade messages pictures clean chromium
+.PHONY: help run install test test-fast chaos timing fuzz scan check format lock upgrade messages pictures clean chromium
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -43,6 +46,15 @@ test-fast: $(VENV)/dev.stamp $(catalogues) ## Run the tests that need no browser
 chaos: $(VENV)/dev.stamp $(catalogues) ## Kill, hang and cut everything under a crowd for ten minutes; ARGS="--seed 3" for one run
 	@$(py) -m tests.chaos $(ARGS)
 
+timing: $(VENV)/dev.stamp $(catalogues) ## Measure whether anything can be told by how long an answer takes, some minutes
+	@$(py) -m tests.timing $(ARGS)
+
+fuzz: $(VENV)/dev.stamp $(catalogues) ## Try arbitrary input on all that reads input; ARGS="--seconds 30" for each target
+	@$(py) -m tests.fuzz $(ARGS)
+
+scan: $(VENV)/dev.stamp $(catalogues) ## Run public scanners and a slow-loris against a site of their own behind nginx
+	@$(py) -m tests.scan $(ARGS)
+
 check: $(VENV)/dev.stamp $(catalogues) ## Check style, types, imports, templates, migrations, production settings
 	@bin/check $(VENV)
 
@@ -55,10 +67,12 @@ format: $(VENV)/dev.stamp ## Put code and templates into shape
 lock: $(VENV)/dev.stamp ## Write the locks after a change in pyproject.toml; versions that still fit stay
 	@$(lock) -o requirements.lock
 	@$(lock) -o requirements-dev.lock --extra dev -c requirements.lock
+	@$(call tools)
 
 upgrade: $(VENV)/dev.stamp ## Write the locks with the newest versions that pyproject.toml allows
 	@$(lock) -o requirements.lock --upgrade
 	@$(lock) -o requirements-dev.lock --upgrade --extra dev -c requirements.lock
+	@$(call tools,--upgrade)
 
 messages: $(VENV)/dev.stamp ## Collect the marked sentences for the translators
 	@$(py) -m tests.catalogue

@@ -159,6 +159,7 @@ def test_two_failures_then_success_is_seen_step_by_step(site: Stack, provider: S
 
 
 def test_four_failures_end_it_and_the_number_may_ask_again_at_once(site: Stack, provider: SlowProvider) -> None:
+    """T-73: the cooldown is given back, for nothing was sent."""
     person, mobile = site.person(), number()
     tab = tab_of(person)
     provider.script("busy", "busy", "busy", "busy")
@@ -190,6 +191,7 @@ def test_four_failures_end_it_and_the_number_may_ask_again_at_once(site: Stack, 
 def test_a_definite_no_is_not_tried_again(
     site: Stack, provider: SlowProvider, mode: str, reason: str, words: str
 ) -> None:
+    """T-73."""
     person, mobile = site.person(), number()
     tab = tab_of(person)
     provider.script(mode)
@@ -205,6 +207,7 @@ def test_a_definite_no_is_not_tried_again(
 
 
 def test_a_number_that_has_had_enough_has_to_wait(site: Stack, provider: SlowProvider) -> None:
+    """T-73: the cooldown stays."""
     person, mobile = site.person(), number()
     tab = tab_of(person)
     provider.script("too_frequent")
@@ -219,6 +222,7 @@ def test_a_number_that_has_had_enough_has_to_wait(site: Stack, provider: SlowPro
 
 
 def test_a_provider_that_is_down_is_waited_for(site: Stack, provider: SlowProvider) -> None:
+    """T-73."""
     person, mobile = site.person(), number()
     with provider.down():
         assert person.ask(mobile).status_code == 202
@@ -360,7 +364,7 @@ def test_a_forged_doubled_or_stale_bell_sends_nothing(site: Stack) -> None:
 
 
 def test_a_request_waits_for_a_worker_that_is_down(plain: Stack) -> None:
-    """The page says queued, and the SMS goes out when a worker is back."""
+    """T-74: the page says queued, and the SMS goes out when a worker is back."""
     person, mobile = plain.person(), number()
     tab = tab_of(person)
     plain.workers[0].kill()

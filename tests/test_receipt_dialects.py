@@ -205,6 +205,7 @@ def test_each_status_is_an_end_or_is_passed_over(signer: Twilio, status: str, de
 
 @pytest.mark.parametrize("signature", ["", "x", "ä", "RSOYDt4T1cUTdK1PDd93/VVr8B8="])
 def test_a_stranger_who_knows_the_path_cannot_sign(signer: Twilio, signature: str) -> None:
+    """T-94."""
     post = signer.report(url("twilio"), SID, "delivered")
     assert read("twilio", post), "or this test means nothing"
     post.headers["X-Twilio-Signature"] = signature
@@ -213,6 +214,7 @@ def test_a_stranger_who_knows_the_path_cannot_sign(signer: Twilio, signature: st
 
 
 def test_a_report_without_a_signature_is_refused(signer: Twilio) -> None:
+    """T-94."""
     post = signer.report(url("twilio"), SID, "delivered")
     del post.headers["X-Twilio-Signature"]
     with pytest.raises(Forged):
@@ -220,6 +222,7 @@ def test_a_report_without_a_signature_is_refused(signer: Twilio) -> None:
 
 
 def test_a_report_that_was_changed_on_its_way_is_refused(signer: Twilio) -> None:
+    """T-94."""
     post = signer.report(url("twilio"), SID, "failed")
     for body in (post.body.replace(b"failed", b"delivered"), post.body + b"&More=1", post.body.replace(b"SM0", b"SM1")):
         with pytest.raises(Forged):
@@ -247,6 +250,7 @@ def test_a_port_that_the_provider_leaves_out_or_adds_does_no_harm(signer: Twilio
 
 
 def test_another_accounts_token_does_not_do(signer: Twilio) -> None:
+    """T-94."""
     with pytest.raises(Forged):
         read("twilio", signer.report(url("twilio"), SID, "delivered", token="0" * 32))
 

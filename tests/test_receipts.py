@@ -103,6 +103,7 @@ def test_a_report_moves_forward_only(site: tuple[Stack, Provider]) -> None:
 
 
 def test_a_report_that_is_sooner_than_the_answer_is_kept_and_applied(site: tuple[Stack, Provider]) -> None:
+    """T-94: out of order."""
     stack, provider = site
 
     def at_once(sms: SMS) -> None:
@@ -150,6 +151,7 @@ def test_a_report_of_a_message_that_nobody_knows_is_kept(site: tuple[Stack, Prov
     ],
 )
 def test_a_stranger_who_guesses_the_path_changes_nothing(site: tuple[Stack, Provider], path: str, status: int) -> None:
+    """T-94."""
     stack, _ = site
     _person, delivery, sid = sent(stack)
     assert report(stack, sid, delivered=False, path=path).status_code == status
@@ -158,6 +160,7 @@ def test_a_stranger_who_guesses_the_path_changes_nothing(site: tuple[Stack, Prov
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"\xff\xfe", b'{"Request": 1}', b"{" * 5000])
 def test_a_forged_report_is_refused_and_changes_nothing(site: tuple[Stack, Provider], body: bytes) -> None:
+    """T-94."""
     stack, _ = site
     before = stack.rows("SELECT * FROM tasks_report")
     answer = httpx.post(stack.url + PATH, content=body, headers={"Content-Type": "application/json"})

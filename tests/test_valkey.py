@@ -85,6 +85,7 @@ def test_two_that_ask_for_the_address_at_once_get_the_same(var_dir: Path) -> Non
 
 
 def test_it_lets_nobody_in_without_the_password(var_dir: Path) -> None:
+    """T-95."""
     valkey.ensure(var_dir)
     assert redis.Redis.from_url(valkey.url(var_dir)).ping(), "or this test means nothing"
     without = re.sub(":[0-9a-f]{64}@", "", valkey.url(var_dir))
@@ -93,6 +94,7 @@ def test_it_lets_nobody_in_without_the_password(var_dir: Path) -> None:
 
 
 def test_no_other_user_of_the_machine_can_read_its_files(var_dir: Path) -> None:
+    """T-87, T-95."""
     valkey.ensure(var_dir)
     redis.Redis.from_url(valkey.url(var_dir)).set("a", "b")
     files = [path for path in (var_dir / "valkey").rglob("*") if path.is_file()]
@@ -102,6 +104,7 @@ def test_no_other_user_of_the_machine_can_read_its_files(var_dir: Path) -> None:
 
 @needs_proc
 def test_the_password_is_on_no_command_line(var_dir: Path) -> None:
+    """T-87, T-95."""
     valkey.ensure(var_dir)
     password = urlsplit(valkey.url(var_dir)).password or ""
     lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]

@@ -34,6 +34,7 @@ def _whole_again(stack: Stack) -> Iterator[None]:
 def test_a_page_without_its_socket_says_so_and_asks_every_few_seconds(
     visit: Callable[..., Visitor], stack: Stack
 ) -> None:
+    """T-60, T-64."""
     visitor = visit(stack)
     visitor.expects_outage()
     tab = visitor.open()
@@ -80,6 +81,7 @@ def test_a_page_without_its_socket_says_so_and_asks_every_few_seconds(
 
 
 def test_two_tabs_of_a_killed_server_heal_and_are_right(visit: Callable[..., Visitor], stack: Stack) -> None:
+    """T-71."""
     stack.user("carol", password=PASSWORD)
     visitor = visit(stack)
     visitor.expects_outage()
@@ -119,7 +121,7 @@ def test_two_tabs_of_a_killed_server_heal_and_are_right(visit: Callable[..., Vis
 def test_a_login_while_the_other_tabs_were_cut_off_is_seen_after_the_restart(
     visit: Callable[..., Visitor], stack: Stack
 ) -> None:
-    """The news is lost, because nobody was connected. The replay is what puts them right."""
+    """T-71: the news is lost, because nobody was connected. The replay is what puts them right."""
     stack.user("dave1", password=PASSWORD)
     visitor = visit(stack)
     visitor.expects_outage()
@@ -140,6 +142,7 @@ def test_a_login_while_the_other_tabs_were_cut_off_is_seen_after_the_restart(
 def test_a_redis_that_dies_and_comes_back_empty_leaves_pages_that_are_right(
     visit: Callable[..., Visitor], stack: Stack
 ) -> None:
+    """T-59, T-66."""
     stack.user("erin1", password=PASSWORD)
     visitor = visit(stack)
     visitor.expects_outage()

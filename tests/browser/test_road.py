@@ -59,6 +59,7 @@ def _good_manners(carrier: Provider) -> Iterator[None]:
 def test_a_carrier_that_fails_twice_is_followed_to_the_end(
     visit: Callable[..., Visitor], site: Stack, carrier: Provider
 ) -> None:
+    """T-73."""
     carrier.script("busy", "busy")
     mobile = number()
     visitor = visit(site)
@@ -108,6 +109,7 @@ def test_a_carrier_that_fails_twice_is_followed_to_the_end(
 def test_a_carrier_that_never_takes_it_ends_in_failed_and_one_may_ask_again_at_once(
     visit: Callable[..., Visitor], site: Stack, carrier: Provider
 ) -> None:
+    """T-73."""
     carrier.script("busy", "busy", "busy", "busy")
     visitor = visit(site)
     tab = visitor.open()
@@ -135,6 +137,7 @@ def test_a_carrier_that_never_takes_it_ends_in_failed_and_one_may_ask_again_at_o
 def test_a_number_that_the_carrier_refuses_says_so_at_once(
     visit: Callable[..., Visitor], site: Stack, carrier: Provider
 ) -> None:
+    """T-73."""
     carrier.script("bad_number")
     visitor = visit(site)
     tab = visitor.open()
@@ -148,7 +151,7 @@ def test_a_number_that_the_carrier_refuses_says_so_at_once(
 def test_a_carrier_that_takes_it_and_is_silent_is_not_called_a_failure(
     visit: Callable[..., Visitor], site: Stack, carrier: Provider
 ) -> None:
-    """Our own time-out ends it, and the same message may be repeated only where the provider knows it again."""
+    """T-72: our own time-out ends it, and the same message may be repeated only where the provider knows it again."""
     carrier.script("accept_then_hang")
     visitor = visit(site)
     tab = visitor.open()

@@ -42,6 +42,7 @@ def sign_in(tab: Tab, stack: Stack) -> None:
 def test_a_login_and_a_logout_reach_every_tab_of_this_browser_and_none_of_another(
     visit: Callable[..., Visitor], stack: Stack
 ) -> None:
+    """T-39."""
     alice, bob = visit(stack), visit(stack)
     first, second = alice.open(), alice.open("/")
     stranger = bob.open("/")
@@ -110,6 +111,7 @@ def test_a_half_typed_text_and_the_cursor_outlive_pushes_and_a_login_elsewhere(
 def test_a_form_that_was_loaded_before_a_login_elsewhere_still_logs_in(
     visit: Callable[..., Visitor], stack: Stack
 ) -> None:
+    """T-46."""
     visitor = visit(stack)
     old, other = visitor.open(), visitor.open()
     sign_in(other, stack)
@@ -122,6 +124,7 @@ def test_a_form_that_was_loaded_before_a_login_elsewhere_still_logs_in(
 
 
 def test_a_tab_that_was_frozen_wakes_up_to_the_truth(visit: Callable[..., Visitor], stack: Stack) -> None:
+    """T-39."""
     visitor = visit(stack)
     first = visitor.open()
     sign_in(first, stack)
@@ -138,6 +141,7 @@ def test_a_tab_that_was_frozen_wakes_up_to_the_truth(visit: Callable[..., Visito
 
 
 def test_the_back_button_after_a_logout_shows_nothing_private(visit: Callable[..., Visitor], stack: Stack) -> None:
+    """T-39."""
     visitor = visit(stack)
     tab = visitor.open()
     sign_in(tab, stack)
@@ -156,7 +160,7 @@ def test_the_back_button_after_a_logout_shows_nothing_private(visit: Callable[..
 def test_a_page_from_the_back_button_s_cache_does_not_show_who_has_left(
     playwright: Playwright, stack: Stack, shots: Callable[[Page, str], None]
 ) -> None:
-    """Playwright turns this cache off, so this needs a Chromium as people have it."""
+    """T-39. Playwright turns this cache off, so this needs a Chromium as people have it."""
     chromium = launch(playwright, ignore_default_args=["--disable-back-forward-cache"])
     visitor = browse(chromium, stack, shots)
     try:
