@@ -238,10 +238,14 @@ def test_bodies_of_ten_megabytes_leave_the_memory_flat(site: Stack) -> None:
     # Until every thread has had one, and has what it needs.
     for _ in range(20):
         send_huge(person, 10_000_000)
-    before = resident(site.webs[0])
-    for _ in range(20):
-        send_huge(person, 10_000_000)
-    assert resident(site.webs[0]) - before < 20_000_000
+    # What is kept grows with every round. What a thread's allocator holds back grows with one, and then stays.
+    grown = []
+    while not grown or (grown[-1] >= 20_000_000 and len(grown) < 3):
+        before = resident(site.webs[0])
+        for _ in range(20):
+            send_huge(person, 10_000_000)
+        grown.append(resident(site.webs[0]) - before)
+    assert min(grown) < 20_000_000, grown
     # The log tells lengths, and nothing of what was in there.
     assert "not readable" in site.logs()
     assert "aaaaaaaaaa" not in site.logs()
