@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -26,9 +26,11 @@ from project import run, worker
 from tasks import delivery
 from tasks.gateways import Answer, Outcome, Reason
 from tasks.models import Attempt, Delivery, State
+from tests import settings_reference
 from tests import stack as stacks
 from tests.catalogue import compile_catalogue
 from tests.numbers import number
+from tests.settings_reference import EXAMPLE, SETTING, settings_read
 from tests.stack import ROOT, Stack
 
 if TYPE_CHECKING:
@@ -36,40 +38,19 @@ if TYPE_CHECKING:
 
     from pytest_django import Settings
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-IDS = [page.name for page in PAGES]
-EXAMPLE = ROOT / ".env.example"
-# A setting in the example file: `# NAME=value` or `NAME=value`, and nothing else that looks like one.
-SETTING = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]+)=(.*)$", re.MULTILINE)
-# Read by name from the environment, but not through project/env.py.
-ELSEWHERE = {"ENV_FILE"}
+README, CHINESE = ROOT / "README.md", ROOT / "README.zh.md"
+PAGES = [README, CHINESE, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+# From each of these every page can be found.
+DOORS = [README, CHINESE, ROOT / "docs" / "README.md"]
 # Written for other programs or for a reader's own app.
-FOREIGN_PATHS = ("/etc/", "/srv/", "/notes/")
+FOREIGN_PATHS = ("/etc/", "/srv/", "/notes/", "/guestbook/")
 
 
 def project() -> dict[str, Any]:
     """Return the project's table of pyproject.toml."""
     table: dict[str, Any] = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text())["project"]
     return table
-
-
-def settings_read() -> dict[str, str | None]:
-    """Return every setting that project/settings.py reads, with its default as one would write it, None if computed."""
-    found: dict[str, str | None] = dict.fromkeys(ELSEWHERE)
-    for node in ast.walk(ast.parse(ROOT.joinpath("project/settings.py").read_text())):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        of, name = node.func.value, node.args[0] if node.args else None
-        if not (isinstance(of, ast.Name) and of.id == "env" and isinstance(name, ast.Constant)):
-            continue
-        default = (
-            node.args[1] if len(node.args) > 1 else next((k.value for k in node.keywords if k.arg == "default"), None)
-        )
-        found.setdefault(str(name.value), None)
-        if node.func.attr != "refuse" and isinstance(default, ast.Constant):
-            value = default.value
-            found[str(name.value)] = str(int(value)) if isinstance(value, bool) else str(value)
-    return found
 
 
 def code(page: Path) -> list[str]:
@@ -115,6 +96,12 @@ def test_each_setting_has_a_line_of_words_above_it() -> None:
         lines = block.splitlines()
         if any(SETTING.match(line) for line in lines):
             assert not SETTING.match(lines[0]), lines[0]
+
+
+def test_the_page_of_settings_says_what_the_example_file_says() -> None:
+    page = settings_reference.PAGE.read_text()
+    assert set(settings_read()) <= set(code(settings_reference.PAGE)), "or this test means nothing"
+    assert page == settings_reference.written(), "say: python -m tests.settings_reference"
 
 
 def test_every_gateway_can_be_found_where_one_is_chosen() -> None:
@@ -187,10 +174,24 @@ def test_the_pictures_are_small() -> None:
         assert picture.stat().st_size < 150_000, picture.name
 
 
-def test_every_page_can_be_found_from_the_readme() -> None:
-    readme = ROOT.joinpath("README.md").read_text()
-    for page in PAGES[1:]:
-        assert f"({page.relative_to(ROOT)})" in readme, page.name
+@pytest.mark.parametrize("door", DOORS, ids=[str(door.relative_to(ROOT)) for door in DOORS])
+def test_every_page_can_be_found_from_the_readmes_and_the_map(door: Path) -> None:
+    text = door.read_text()
+    for page in PAGES:
+        assert page == door or f"({os.path.relpath(page, door.parent)})" in text, page.name
+
+
+def test_both_readmes_show_the_same_commands_links_and_pictures() -> None:
+    def shown(page: Path) -> list[set[str]]:
+        text = page.read_text()
+        # What follows a # is said in each language.
+        words = {re.sub(r" +#.*", "", piece) for piece in code(page)}
+        links = set(re.findall(r"\]\(([^)]+)\)|<(http[^>]+)>", text)) - {("README.md", ""), ("README.zh.md", "")}
+        return [words, {link or address for link, address in links}, set(re.findall(r'="(docs/[^"]+)"', text))]
+
+    said, in_chinese = shown(README), shown(CHINESE)
+    assert all(said), "or this test means nothing"
+    assert in_chinese == said
 
 
 # --- Dependencies, version, options, states ---
@@ -277,7 +278,7 @@ def test_the_table_of_answers_says_what_the_code_does(settings: Settings) -> Non
 
 @pytest.fixture(scope="module")
 def own_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A clone with an app of one's own, made as docs/own-site.md says."""
+    """A clone with two apps of one's own, made as docs/own-site.md and docs/tutorial.md say."""
     compile_catalogue()
     clone = tmp_path_factory.mktemp("clone")
     for name in ("accounts", "home", "project", "tasks", "templates", "static", "locale"):
@@ -287,18 +288,23 @@ def own_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     patch = pytest.MonkeyPatch()
     patch.setattr(stacks, "ROOT", clone)
     stack = Stack(clone / "var")
-    stack.manage("startapp", "notes")
-    page = ROOT / "docs" / "own-site.md"
-    for name, text in listings(page):
-        path = clone / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    added = []
+    for app, page in (("notes", ROOT / "docs" / "own-site.md"), ("guestbook", ROOT / "docs" / "tutorial.md")):
+        said = page.read_text()
+        assert f"manage.py startapp {app}\n" in said, "or this test means nothing"
+        stack.manage("startapp", app)
+        # A file that is shown a second time has been changed.
+        for name, text in listings(page):
+            path = clone / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        added.append(f'path("", include("{app}.urls"))')
+        assert f'Add `"{app}"` to `INSTALLED_APPS`' in said, "or this test means nothing"
+        assert f"`{added[-1]}`" in said, "or this test means nothing"
     (clone / "templates/notes/other.html").write_text('{% extends "notes/base.html" %}\n')
-    added = 'path("", include("notes.urls"))'
-    assert f"`{added}`" in page.read_text(), "or this test means nothing"
     for name, before, after in (
-        ("project/settings.py", '    "home",\n', '    "home",\n    "notes",\n'),
-        ("project/urls.py", "urlpatterns = [\n", f"urlpatterns = [\n    {added},\n"),
+        ("project/settings.py", '    "home",\n', '    "home",\n    "notes",\n    "guestbook",\n'),
+        ("project/urls.py", "urlpatterns = [\n", f"urlpatterns = [\n    {added[0]},\n    {added[1]},\n"),
         # A second page, with the base template of one's own.
         ("notes/urls.py", "urlpatterns = [", 'urlpatterns = [path("other/", views.other), '),
         (
@@ -330,6 +336,17 @@ def test_a_page_of_ones_own_sends_strangers_to_the_login_and_lets_them_in_after_
     assert f"Notes of {person.username}" in page
     # The header is Latchkey's, and live.
     assert f'data-user="{person.username}"' in page
+    assert 'ws-connect="/ws/"' in page
+
+
+def test_the_tutorial_ends_with_a_page_that_asks_who_is_there_and_is_live(own_site: Stack) -> None:
+    person = own_site.person()
+    assert person.get("/guestbook/").headers["Location"] == "/login/?next=/guestbook/"
+    own_site.user("pavel", password="correct horse battery")
+    assert person.login("pavel", "correct horse battery", next="/guestbook/").json()["next"] == "/guestbook/"
+    page = person.get("/guestbook/").text
+    assert "You are pavel." in page
+    assert 'data-user="pavel"' in page
     assert 'ws-connect="/ws/"' in page
 
 
