@@ -23,6 +23,8 @@ class Message:
 
     text: str
     field: str = ""
+    # Nothing is wrong: the page is at work.
+    calm: bool = False
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -141,7 +143,7 @@ def proof_needed(request: HttpRequest, *, place: str, again: bool = False) -> Ht
 
     `again`: one was sent and did not count. Then the page waits for the visitor, or it would go round for ever.
     """
-    message = Message(errmsg("PROOF_AGAIN" if again else "PROOF_NEEDED"))
+    message = Message(errmsg("PROOF_AGAIN" if again else "PROOF_NEEDED"), calm=not again)
     when = "again" if again else "now"
     if wants_json(request):
         body = {"code": "PROOF_NEEDED", "errmsg": message.text, "proof": resolve_url("proof")}
