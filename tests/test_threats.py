@@ -239,7 +239,7 @@ def test_bodies_of_ten_megabytes_leave_the_memory_flat(site: Stack) -> None:
     for _ in range(20):
         send_huge(person, 10_000_000)
     # What is kept grows with every round. What a thread's allocator holds back grows with one, and then stays.
-    grown = []
+    grown: list[int] = []
     while not grown or (grown[-1] >= 20_000_000 and len(grown) < 3):
         before = resident(site.webs[0])
         for _ in range(20):
