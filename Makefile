@@ -15,9 +15,10 @@ catalogues := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/django.po))
 install := $(py) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
 lock := $(py) -m uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
-# What fuzz and scan get for themselves.
-tools = for of in fuzz scan; do \
-	$(subst pyproject.toml,tests/$$of/requirements.txt,$(lock)) -o tests/$$of/requirements.lock $(1) || exit 1; done
+# What fuzz and scan get for themselves, and the peers of bench, which have our versions of what they share with us.
+tools = for of in tests/fuzz tests/scan bench; do \
+	$(subst pyproject.toml,$$of/requirements.txt,$(lock)) -o $$of/requirements.lock $(1) \
+	$$([ $$of != bench ] || echo -c requirements.lock) || exit 1; done
 
 # A virtual environment whose Python has been upgraded away is made anew.
 ifneq ($(wildcard $(VENV)/pyvenv.cfg),)
@@ -26,7 +27,7 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: help run install test test-fast chaos timing fuzz scan check format lock upgrade messages pictures clean chromium
+.PHONY: help run install test test-fast chaos timing fuzz scan bench check format lock upgrade messages pictures clean chromium
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -54,6 +55,9 @@ fuzz: $(VENV)/dev.stamp $(catalogues) ## Try arbitrary input on all that reads i
 
 scan: $(VENV)/dev.stamp $(catalogues) ## Run public scanners and a slow-loris against a site of their own behind nginx
 	@$(py) -m tests.scan $(ARGS)
+
+bench: $(VENV)/dev.stamp $(catalogues) ## Measure Latchkey beside its peers, eight minutes; needs wrk; ARGS="--quick" for a look
+	@$(py) -m bench $(ARGS)
 
 check: $(VENV)/dev.stamp $(catalogues) ## Check style, types, imports, templates, migrations, production settings
 	@bin/check $(VENV)

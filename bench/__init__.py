@@ -1,0 +1,1 @@
+"""What `make bench` runs: Latchkey beside its peers, on one machine, in alternating rounds of one run."""

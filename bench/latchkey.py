@@ -1,0 +1,13 @@
+"""Latchkey's settings for the bench: its own, without what DEBUG costs, and with the dev phone for a provider.
+
+The dev phone wants DEBUG=1 in the environment. Django would then keep every SQL statement, which no real site does.
+"""
+
+from __future__ import annotations
+
+from project.settings import *  # noqa: F403
+
+DEBUG = False
+# What follows from it, as far as a request feels it.
+WHITENOISE_AUTOREFRESH = False
+WHITENOISE_MAX_AGE = 3600
