@@ -19,7 +19,7 @@ PAGE = {"Accept": "text/html", "Accept-Language": "en"}
 # How many numbers allauth knows: more than it can be asked for in a whole run.
 ACCOUNTS = 60_000
 # The share of accepted requests whose task must be found in the queue.
-MOST_RUNG = 0.8
+LEAST_RUNG = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def contest(roads: Mapping[str, Road], pace: Pace, *, resting: bool, connections
             with roads[name].site.resting(really=resting):
                 load = drive(roads[name], seconds=pace.seconds if n >= 0 else 1, connections=connections)
                 # Those that a worker had taken before it stood still are not there.
-                if resting and roads[name].rings and roads[name].site.waiting < load.answers * MOST_RUNG:
+                if resting and roads[name].rings and roads[name].site.waiting < load.answers * LEAST_RUNG:
                     raise Spoiled(f"{name}: {load.answers} accepted, {roads[name].site.waiting} in the queue")
             if n >= 0:
                 found[name].append(load)
