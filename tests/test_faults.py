@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from tests.numbers import number
 from tests.stack import Stack, wait_until
@@ -236,8 +236,8 @@ def test_a_redis_without_its_scripts_gets_them_again(site: Stack) -> None:
 
 
 def let_in(person: Person) -> Page | None:
-    """Try for a socket once, as a page does again and again."""
-    with contextlib.suppress(InvalidStatus):
+    """Try for a socket once, as a page does again and again, however it was refused."""
+    with contextlib.suppress(InvalidHandshake):
         return person.open()
     return None
 
