@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,9 +120,14 @@ def refusal(
     state: State | None = None,
     seconds: float = 0,
     tries_left: int | None = None,
+    text: str = "",
+    page: Callable[[Message], HttpResponse] | None = None,
 ) -> HttpResponse:
-    """Answer no: a stable word for programs, a sentence for people, and the state that still holds."""
-    message = Message(errmsg(word, seconds=seconds, tries_left=tries_left), field)
+    """Answer no: a stable word for programs, a sentence for people, and the state that still holds.
+
+    `text` is a sentence in place of the word's own. `page` makes the whole page, which is else the login's.
+    """
+    message = Message(text or errmsg(word, seconds=seconds, tries_left=tries_left), field)
     response: HttpResponse
     if wants_json(request):
         body: dict[str, Any] = {"code": word, "errmsg": message.text, **(state.as_json() if state else {})}
@@ -131,6 +137,8 @@ def refusal(
     elif request.htmx:  # type: ignore[attr-defined]
         shown = leaves(state, "delivery", "countdown") if state else ""
         response = HttpResponse(shown + _message(place, message), status=status)
+    elif page:
+        response = page(message)
     else:
         response = _page(request, status, state, {f"{place}_message": message})
     if status in {429, 503}:

@@ -55,12 +55,6 @@ if full > 0 then return {'ok', 0, tostring(full - 4)} end
 return {'ok', 0}
 """
 
-# Another request of the same browser may have opened a new challenge meanwhile. Only our own is closed.
-CLOSE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
-
 
 class Unavailable(Exception):
     """Redis or the database is away. The visitor is asked to try again; nothing was promised or will be sent."""
@@ -108,18 +102,17 @@ def issue(*, mobile: str, purpose: str, browser: str, address: str, language: st
 
     `mobile` is E.164, `browser` and `address` are keyed hashes, `language` is the page's, `proven` says that a proof
     of humanity came with the request. Raises TooFrequent, LimitReached, proof.Needed, guesses.Shut or Unavailable; in
-    all of them nothing was written.
+    all of them nothing was promised.
     """
     delivery_id = random_id()
     ask = _Request(delivery_id, mobile, purpose, browser, address, proven=proven)
     try:
-        if guesses.is_shut(mobile):
-            logger.info("code refused: codes of this number are switched off")
-            raise guesses.Shut
         said, left_ms, more = ask.decide()
         if said == "cooldown" and _is_orphan(more, left_ms):
             gate.give_back(mobile, more)
             said, left_ms, more = ask.decide()
+        # Of those that would be accepted only: whoever is refused costs the database nothing.
+        shut = said == "ok" and guesses.is_shut(mobile)
     except (redis.Unavailable, DatabaseError) as error:
         # The gate may be shut although its answer was lost, and no SMS will come for it.
         gate.give_back(mobile, delivery_id)
@@ -133,6 +126,10 @@ def issue(*, mobile: str, purpose: str, browser: str, address: str, language: st
     if said == "proof":
         logger.info("code refused: a proof of humanity is needed")
         raise proof.Needed
+    if shut:
+        gate.give_back(mobile, delivery_id)
+        logger.info("code refused: codes of this number are switched off")
+        raise guesses.Shut
     if more:
         logger.warning("code would be refused: a limit is reached: %s", ask.counters[int(more)].name)
     try:
@@ -164,7 +161,7 @@ def check(*, browser: str, purpose: str, code: str, address: str, mobile: str | 
         if row is None:
             raise Expired
         with transaction.atomic():
-            left = _use(row, code, address, mobile)
+            left, guess = _use(row, code, address, mobile)
     except (redis.Unavailable, DatabaseError) as error:
         logger.warning("code not checked: %s", type(error).__name__)
         raise Unavailable from error
@@ -172,11 +169,12 @@ def check(*, browser: str, purpose: str, code: str, address: str, mobile: str | 
         _close(challenge, row.pk)
     if left is None:
         return Verified(row.mobile)
+    guess.was_wrong()
     logger.info("code of delivery %s refused: wrong, %d left", row.pk[:8], left)
     raise Wrong(left)
 
 
-def _use(row: Delivery, code: str, address: str, mobile: str | None) -> int | None:
+def _use(row: Delivery, code: str, address: str, mobile: str | None) -> tuple[int | None, guesses.Guess]:
     """Count a guess, then look at it: None if it is right, else the tries that are left. Runs in a transaction.
 
     Raises Expired, and what guesses.begin raises; then the guess is not counted, and was not looked at.
@@ -190,9 +188,8 @@ def _use(row: Delivery, code: str, address: str, mobile: str | None) -> int | No
     if not row.decoy and row.is_code(code) and mobile in {None, row.mobile}:
         delivery.mark_used(row)
         guess.was_right()
-        return None
-    guess.was_wrong()
-    return settings.SMS_MAX_TRIES - count
+        return None, guess
+    return settings.SMS_MAX_TRIES - count, guess
 
 
 def _challenge(purpose: str, browser: str) -> str:
@@ -201,9 +198,9 @@ def _challenge(purpose: str, browser: str) -> str:
 
 
 def _close(challenge: str, delivery_id: str) -> None:
-    """Forget an open code. Never raises: the row says already that it is used or burned."""
+    """Forget an open code, unless the browser has a newer one. Never raises: the row says that it is used or burned."""
     try:
-        redis.client().eval(CLOSE, 1, challenge, delivery_id)
+        redis.delete_if(challenge, delivery_id)
     except redis.Unavailable as error:
         logger.warning("challenge of %s not closed: %s", delivery_id[:8], type(error).__name__)
 

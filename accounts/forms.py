@@ -62,7 +62,14 @@ class Form(forms.Form):
         return wanted if here and plain and wanted.startswith("/") else ""
 
 
-class PasswordForm(Form):
+class ProvenForm(Form):
+    """A form that may bring a proof that no robot sends it; accounts/proof.py knows what it is worth."""
+
+    # Too long is none, and no fault to name.
+    altcha = forms.CharField(required=False, strip=False)
+
+
+class PasswordForm(ProvenForm):
     """Sign in with a password."""
 
     words = {"username": "USERNAME_FORMAT", "password": "PASSWORD_FORMAT"}
@@ -71,8 +78,6 @@ class PasswordForm(Form):
     # Exactly as typed: no strip, no case, no normalisation (ASVS 5.0, 6.2.8).
     password = forms.CharField(strip=False, min_length=8, max_length=128)
     remembered = forms.BooleanField(required=False)
-    # A proof that no robot asks; accounts/proof.py knows what it is worth. Too long is none, and no fault to name.
-    altcha = forms.CharField(required=False, strip=False)
 
     def clean_username(self) -> str:
         """Take a username or a mobile number."""
@@ -85,15 +90,13 @@ class PasswordForm(Form):
             raise ValidationError("neither a username nor a number", code="format") from error
 
 
-class CodeRequestForm(Form):
+class CodeRequestForm(ProvenForm):
     """Ask for a code."""
 
     words = {"mobile": "MOBILE_FORMAT", "purpose": "PURPOSE_UNKNOWN"}
 
     mobile = forms.CharField(max_length=64)
     purpose = forms.ChoiceField(choices=[(purpose, purpose) for purpose in PURPOSES], required=False)
-    # A proof that no robot asks; accounts/proof.py knows what it is worth. Too long is none, and no fault to name.
-    altcha = forms.CharField(required=False, strip=False)
 
     def clean_mobile(self) -> str:
         """Take any spelling of a number, make it the one."""

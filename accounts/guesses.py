@@ -66,8 +66,9 @@ class Guess:
     """One guess that is counted already, as a wrong one."""
 
     kind: Kind
-    subject: str
-    address: str
+    # The keys of its two buckets.
+    secret: str
+    source: str
     # Wrong ones in a row, this one among them.
     count: int
     # Seconds until the next is looked at.
@@ -81,8 +82,8 @@ class Guess:
 
     def was_right(self) -> None:
         """Take it back, and all before it at the same secret. Others from the same address stay counted."""
-        Guesses.objects.filter(key=self.subject).delete()
-        Guesses.objects.filter(key=self.address).update(open_at=_shifted(-ADDRESS_EVERY))
+        Guesses.objects.filter(key=self.secret).delete()
+        Guesses.objects.filter(key=self.source).update(open_at=_shifted(-ADDRESS_EVERY))
 
     def was_wrong(self) -> None:
         """Write it into the log, and raise the alarm when the whole site has had too many. Never raises."""

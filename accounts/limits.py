@@ -18,7 +18,7 @@ from django.db.models import Count, Max, Min
 from django.db.models.functions import Now
 
 from project import keys
-from tasks import delivery, gate
+from tasks import delivery, gate, pumping
 from tasks.models import Delivery
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 HOUR = 3600
 DAY = 86400
-# A range of numbers, as they are rented by the thousand: all but the last four digits.
-RANGE = slice(0, -4)
 # Says that the counters are complete. An emptied Redis has lost it, and they are counted anew from the rows.
 # So they are after a change of SECRET_KEY, which gives every counter another name: the mark is named by the key too.
 WARM = f"limits:warm:{keys.hashed('limits', '')[:8]}"
@@ -58,7 +56,7 @@ def counters(*, mobile: str, address: str, browser: str) -> list[Counter]:
         Counter("number, day", f"sent:day:{number}", settings.SMS_PER_DAY, DAY, none),
         _hourly("address", address, settings.SMS_PER_IP_HOUR),
         _hourly("browser", browser, settings.SMS_PER_SESSION_HOUR),
-        _hourly("prefix", keys.hashed("prefix", mobile[RANGE]), settings.SMS_PER_PREFIX_HOUR),
+        _hourly("prefix", keys.hashed("prefix", mobile[: -pumping.DIGITS]), settings.SMS_PER_PREFIX_HOUR),
         _hourly("all", "", settings.SMS_BUDGET_HOUR),
     ]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-from typing import Any
 
 from django.conf import settings
 from django.contrib import auth
@@ -13,7 +11,6 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -23,8 +20,10 @@ from django_htmx.http import HttpResponseClientRedirect
 from accounts import answers, fresh, guesses, revoke
 from accounts.address import hashed_address
 from accounts.forms import sent
+from accounts.live import SESSION_CHANGED
 from accounts.models import User
 from accounts.password_forms import NewPasswordForm
+from project.push import push_after
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ def password(request: HttpRequest) -> HttpResponse:
     has_one = user.has_usable_password()
     if not has_one and not fresh.is_fresh(request.session):
         # With no password to ask for, the code must have been just now (T-36): this browser may be another's by now.
-        return _refusal(request, user, "REAUTHENTICATE", status=403)
+        return _reauthenticate(request, user)
     form = NewPasswordForm(sent(request), has_one=has_one)
     if not form.is_valid():
         word, field = form.fault()
@@ -68,12 +67,12 @@ def password(request: HttpRequest) -> HttpResponse:
         return _refusal(request, user, "PASSWORD_WEAK", field="new", why=" ".join(weak.messages))
     if not _replace(user, form.cleaned_data["new"]):
         # Somebody was faster, so what this request has proved is no longer so.
-        return _refusal(request, user, "CREDENTIALS" if has_one else "REAUTHENTICATE", field="current")
+        return _refusal(request, user, "CREDENTIALS", field="current") if has_one else _reauthenticate(request, user)
     # A new key for this session (ASVS 5.0, 7.2.4); the others were signed with the former password.
     auth.update_session_auth_hash(request, user)
     request.session[CHANGED] = True
     logger.info("user %s has a new password", user.pk)
-    return revoke.tell_after(answers.gone_to(request, reverse("password")), user.pk)
+    return push_after(answers.gone_to(request, reverse("password")), revoke.group(user.pk), SESSION_CHANGED)
 
 
 def _replace(user: User, new: str) -> bool:
@@ -101,8 +100,6 @@ def _errmsg(word: str, field: str, *, seconds: float, tries_left: int | None) ->
             return _("This is not your current password.")
         case "PASSWORD_LIMIT":
             return _("Too many wrong passwords. You can try again in %(time)s.") % {"time": answers.how_long(seconds)}
-        case "REAUTHENTICATE":
-            return _("Please sign in again with a text message, then set a password within five minutes.")
         case _:
             return answers.errmsg(word)
 
@@ -120,26 +117,27 @@ def _refusal(
 ) -> HttpResponse:
     """Answer no, in the form that was asked for. Neither password is ever sent back."""
     logger.info("user %s has no new password: %s", user.pk, word)
-    message = answers.Message(why or _errmsg(word, field, seconds=seconds, tries_left=tries_left), field)
-    response: HttpResponse
+    return answers.refusal(
+        request,
+        word,
+        place="change",
+        status=status,
+        field=field,
+        seconds=seconds,
+        tries_left=tries_left,
+        text=why or _errmsg(word, field, seconds=seconds, tries_left=tries_left),
+        page=lambda message: _page(request, user, message=message, status=status),
+    )
+
+
+def _reauthenticate(request: HttpRequest, user: User) -> HttpResponse:
+    """Answer that the login is too long ago. The page itself says what to do, with the way there."""
+    text = _("Please sign in again with a text message, then set a password within five minutes.")
     if answers.wants_json(request):
-        body: dict[str, Any] = {"code": word, "errmsg": message.text}
-        if tries_left is not None:
-            body["tries_left"] = tries_left
-        if word == "REAUTHENTICATE":
-            body["next"] = _login()
-        response = JsonResponse(body, status=status)
-    elif request.htmx and word == "REAUTHENTICATE":  # type: ignore[attr-defined]
-        # The page itself says what to do, with the way there.
+        return JsonResponse({"code": "REAUTHENTICATE", "errmsg": text, "next": _login()}, status=403)
+    if request.htmx:  # type: ignore[attr-defined]
         return HttpResponseClientRedirect(reverse("password"))
-    elif request.htmx:  # type: ignore[attr-defined]
-        context = {"message_id": "change-message", "message": message, "oob": True}
-        response = HttpResponse(render_to_string("live.html#message", context), status=status)
-    else:
-        response = _page(request, user, message=message, status=status)
-    if status == 429:
-        response["Retry-After"] = str(max(1, math.ceil(seconds)))
-    return response
+    return _page(request, user, message=answers.Message(text), status=403)
 
 
 def _page(

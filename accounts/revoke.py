@@ -21,8 +21,6 @@ from project.push import push
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from django.http import HttpResponse
-
 # What a session hangs on.
 FIELDS = {"password", "is_active"}
 
@@ -35,18 +33,6 @@ def group(pk: int) -> str:
 def tell(pk: int) -> None:
     """Make every signed-in page of a user come back with its present cookies. Never raises."""
     push(group(pk), SESSION_CHANGED)
-
-
-def tell_after(response: HttpResponse, pk: int) -> HttpResponse:
-    """Tell them once this answer has left: before that, the browser that asked would come back with its old cookie."""
-    close = response.close
-
-    def close_and_tell() -> None:
-        close()
-        tell(pk)
-
-    response.close = close_and_tell  # type: ignore[method-assign]
-    return response
 
 
 @receiver(post_save, sender=User, dispatch_uid="accounts.revoke.saved")

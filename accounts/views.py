@@ -18,7 +18,7 @@ from accounts.address import hashed_address
 from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, sent
 from accounts.models import User
 from project import headers, redis
-from project.push import push
+from project.push import push, push_after
 from tasks import delivery
 
 if TYPE_CHECKING:
@@ -194,16 +194,9 @@ def _signed_in(request: HttpRequest, user: User, form: Form) -> HttpResponse:
 def _tell_tabs(response: HttpResponse, group: str | None) -> HttpResponse:
     """Tell the browser's other tabs, once this answer has left, that its session has changed.
 
-    Before that they would come back with the old cookie. Nothing about who it is goes to the old group
-    (T-38): each page reconnects with its new cookie and is told what that one may know.
+    Nothing about who it is goes to the old group (T-38): each page reconnects with its new cookie and is told what
+    that one may know.
     """
     if group is None:
         return response
-    close = response.close
-
-    def close_and_tell() -> None:
-        close()
-        push(delivery.group(group), live.SESSION_CHANGED)
-
-    response.close = close_and_tell  # type: ignore[method-assign]
-    return response
+    return push_after(response, delivery.group(group), live.SESSION_CHANGED)

@@ -13,8 +13,6 @@ from project.body import MOST_BODY
 
 logger = logging.getLogger(__name__)
 
-# Headers that daphne itself would act on, were they ours to believe.
-FORBIDDEN = frozenset({b"daphne-root-path"})
 # Headers with parameters that Django reads.
 PARAMETERS = frozenset({b"accept", b"content-type"})
 
@@ -30,10 +28,10 @@ class Front:
         """Clean the scope and pass it on.
 
         WSGI makes one name of `X-Real-IP` and `X_Real_IP`, so names with an underscore are dropped. The root
-        path is ours to say, not the `Daphne-Root-Path` header's. The query is ASCII by the standard. A body
-        without a length (chunked) would be empty for WSGI, and daphne has it whole, so it gets one.
+        path is ours to say. The query is ASCII by the standard. A body without a length (chunked) would be empty
+        for WSGI, and daphne has it whole, so it gets one.
         """
-        kept = [(k, v) for k, v in scope["headers"] if b"_" not in k and k.lower() not in FORBIDDEN]
+        kept = [(k, v) for k, v in scope["headers"] if b"_" not in k]
         # `name*=charset'...'` in one of these: Django fails on a charset that does not exist.
         kept = [(k, v) for k, v in kept if k not in PARAMETERS or b"*=" not in v.replace(b" ", b"")]
         query = quote(scope["query_string"], safe="%&=+;/?:@!$'()*,-._~").encode()

@@ -9,6 +9,7 @@ import logging
 
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.http import HttpResponse
 
 from project import redis
 
@@ -28,3 +29,15 @@ def push(group: str, event: str, **facts: float) -> None:
         redis.client().publish(channel, layer.serialize({"type": event, **facts}))
     except redis.Unavailable as error:
         logger.warning("push of %s was not sent: %s", event, type(error).__name__)
+
+
+def push_after(response: HttpResponse, group: str, event: str) -> HttpResponse:
+    """Push once this answer has left, and return it: before that, pages would come back with their old cookies."""
+    close = response.close
+
+    def close_and_push() -> None:
+        close()
+        push(group, event)
+
+    response.close = close_and_push  # type: ignore[method-assign]
+    return response

@@ -16,6 +16,13 @@ Unavailable = redis.RedisError
 Lost = redis.ConnectionError
 
 
+# The key may have been set anew by somebody else meanwhile. Compare and delete in one step, or it is theirs that goes.
+DELETE_IF = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
 def client() -> Redis:
     """Return the client of django-redis's pool. It never repeats a command by itself.
 
@@ -23,3 +30,8 @@ def client() -> Redis:
     """
     connection: Redis = get_redis_connection("default")
     return connection
+
+
+def delete_if(key: str, value: str) -> None:
+    """Delete a key if it still holds this value. Raises Unavailable."""
+    client().eval(DELETE_IF, 1, key, value)

@@ -8,12 +8,6 @@ from project import keys, redis
 
 logger = logging.getLogger(__name__)
 
-# The gate may have been shut anew by somebody else meanwhile. Compare and delete in one step, or it is theirs we open.
-OPEN = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
-
 
 def key(mobile: str) -> str:
     """Return the gate's key. The number is in it as a keyed hash only, whatever it is asked for."""
@@ -23,6 +17,6 @@ def key(mobile: str) -> str:
 def give_back(mobile: str, delivery_id: str) -> None:
     """Let the number ask again at once, if this delivery shut its gate. Never raises: the gate opens by itself too."""
     try:
-        redis.client().eval(OPEN, 1, key(mobile), delivery_id)
+        redis.delete_if(key(mobile), delivery_id)
     except redis.Unavailable as error:
         logger.warning("cooldown of %s not given back: %s", delivery_id[:8], type(error).__name__)
