@@ -119,6 +119,9 @@ class RabbitHuey(Graceful):
         super().__init__(name, **options)
         self.on_shutdown("leave the queue")(self.storage.leave)
 
+    def bell(self, task: Any) -> None:
+        """Return None: this queue is not in Redis."""
+
     def dequeue(self) -> Any:
         """Take the next task. One that cannot be read is set aside: it would not be readable the next time."""
         try:

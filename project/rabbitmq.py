@@ -41,6 +41,9 @@ HEARTBEAT = 10
 # Seconds between two attempts to connect: the first, doubled each time up to the longest.
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
+# Seconds before a deleted queue is declared again. RabbitMQ needs some 50 ms to tell those who take from it; a queue
+# of the same name that is there by then keeps them, and they hear of no message any more (3.10, quorum queues).
+REDECLARE_PAUSE = 0.5
 # Seconds after which a connection counts as one that stood. One that falls over earlier is a failed attempt.
 STABLE = 1.0
 # How often a message may come back because its worker died. After that it is dead and waits for an operator.
@@ -226,32 +229,38 @@ class Line:
     def _closed(self, connection: Any, error: BaseException) -> None:
         self._lost(connection, reason(error))
 
-    def _drop(self, connection: Any, why: str) -> None:
-        """Give a connection up. A hung one is not waited for: its heartbeat ends it some time, unheard."""
-        self._lost(connection, why)
+    def _drop(self, connection: Any, why: str, *, rest: float = 0.0) -> None:
+        """Give a connection up, and rest before the next one. A hung one is not waited for: its heartbeat ends it."""
+        self._lost(connection, why, rest)
         # One that is only being opened ends by its own time-out; pika does not bear to be interrupted in it.
         if connection.is_open:
             connection.close()
 
-    def _lost(self, connection: Any, why: str) -> None:
+    def _gone(self, connection: Any, how: str) -> None:
+        """Somebody has deleted the queue. A new connection declares it again."""
+        self._drop(connection, f"the queue {self.queue} is gone ({how})", rest=REDECLARE_PAUSE)
+
+    def _lost(self, connection: Any, why: str, rest: float = 0.0) -> None:
         # A connection that was given up may still have something to say.
         if connection is not self._connection:
             return
         self._connection = None
-        self._forget(why)
         if self._ended:
+            self._forget(why)
             self._loop.stop()
             return
-        pause = 0.0
+        pause = rest
         if self._state == "up" and time.monotonic() - self._since > STABLE:
             # It stood, so it may well stand again: the restart of a server, a router that forgot us.
             self._pause = FIRST_PAUSE
             self._tell("connecting", why)
         else:
             # Not all processes at the same moment.
-            pause = self._pause * random.uniform(0.5, 1)  # noqa: S311
+            pause = max(rest, self._pause * random.uniform(0.5, 1))  # noqa: S311
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
             self._tell("down", why)
+        # Only now: who is told tries once more, and must not find the line up.
+        self._forget(why)
         self._loop.call_later(pause, self._connect)
 
     def _tell(self, state: str, why: str) -> None:
@@ -384,8 +393,8 @@ class Publisher(Line):
         logger.warning("RabbitMQ at %s takes messages again", self.address)
 
     def _returned(self, channel: Any, method: Any, properties: Any, _body: bytes) -> None:
-        # Somebody has deleted the queue. A new connection declares it again; the second try finds it.
-        self._drop(channel.connection, f"the queue {self.queue} is gone ({method.reply_text})")
+        # The second try finds it.
+        self._gone(channel.connection, method.reply_text)
 
     def _confirmed(self, frame: Any) -> None:
         method = frame.method
@@ -493,7 +502,7 @@ class Consumer(Line):
     def _seat_opened(self, seat: Seat, channel: Any) -> None:
         seat.channel = channel
         channel.add_on_close_callback(partial(self._seat_closed, seat))
-        channel.add_on_cancel_callback(lambda _frame: self._drop(channel.connection, f"the queue {self.queue} is gone"))
+        channel.add_on_cancel_callback(lambda _frame: self._gone(channel.connection, "cancelled"))
         if seat.left:
             channel.close()
         else:
