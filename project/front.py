@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 from project import env, headers
-from project.body import MOST_BODY
 
 logger = logging.getLogger(__name__)
 
@@ -28,16 +27,12 @@ class Front:
         """Clean the scope and pass it on.
 
         WSGI makes one name of `X-Real-IP` and `X_Real_IP`, so names with an underscore are dropped. The root
-        path is ours to say. The query is ASCII by the standard. A body without a length (chunked) would be empty
-        for WSGI, and daphne has it whole, so it gets one.
+        path is ours to say. The query is ASCII by the standard.
         """
         kept = [(k, v) for k, v in scope["headers"] if b"_" not in k]
         # `name*=charset'...'` in one of these: Django fails on a charset that does not exist.
         kept = [(k, v) for k, v in kept if k not in PARAMETERS or b"*=" not in v.replace(b" ", b"")]
         query = quote(scope["query_string"], safe="%&=+;/?:@!$'()*,-._~").encode()
-        if not any(name == b"content-length" for name, _ in kept) and scope["method"] not in {"GET", "HEAD"}:
-            body, receive = await _whole(receive)
-            kept.append((b"content-length", str(len(body)).encode()))
         clean = {**scope, "root_path": "", "headers": kept, "query_string": query}
         await self._answer(clean, receive, send)
 
@@ -93,25 +88,3 @@ async def say(send: Any, status: int, words: str) -> None:
     full = headers.complete([(b"content-type", b"text/plain; charset=utf-8")], status=status, secure=False)
     await send({"type": "http.response.start", "status": status, "headers": full})
     await send({"type": "http.response.body", "body": f"{words}\n".encode()})
-
-
-async def _whole(receive: Any) -> tuple[bytes, Any]:
-    """Return the body, and a `receive` that gives it again. Past MOST_BODY it is cut: Django refuses its length."""
-    body = b""
-    more = True
-    while more:
-        event = await receive()
-        if event["type"] != "http.request":
-            break
-        body = (body + event.get("body", b""))[: MOST_BODY + 1]
-        more = event.get("more_body", False)
-    given = False
-
-    async def again() -> dict[str, Any]:
-        nonlocal given
-        if given:
-            return await receive()  # type: ignore[no-any-return]
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return body, again

@@ -1,4 +1,4 @@
-"""The headers that every answer carries, whoever made it: a view, Django's own refusals, WhiteNoise, or daphne itself.
+"""The headers that every answer carries, whoever made it: a view, Django's own refusals, a file's, or daphne itself.
 
 Middleware sees only what passes through it; a broken one, a file or a request that never became one does not.
 What an answer says of itself is left as it is. (ASVS 5.0, 3.4 and 14.3.2; RFC 9110, 9111, 6797)

@@ -6,6 +6,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+from project import static
+
 # Django's own looks for the form's token, so it reads the body that could not be read a second time, and fails.
 handler400 = "accounts.answers.unreadable"
 
@@ -13,6 +15,8 @@ urlpatterns = [
     path("", include("home.urls")),
     path("", include("accounts.urls")),
     path("", include("tasks.urls")),
+    path("favicon.ico", static.icon, {"name": "favicon.svg"}),
+    path("apple-touch-icon.png", static.icon, {"name": "touch.png"}),
     path("i18n/", include("django.conf.urls.i18n")),
 ]
 if settings.ADMIN:

@@ -1,4 +1,4 @@
-"""What an answer says besides its content, whoever made it: Django, WhiteNoise, or the server before both of them."""
+"""What an answer says besides its content, whoever made it: Django, a file's, or the server before both of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from csp.decorators import csp_exempt, csp_update
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.urls import URLPattern, URLResolver, get_resolver, path
@@ -185,13 +186,8 @@ def cookie_and_token(stack: Stack) -> list[str]:
 
 def broken(stack: Stack) -> Answer:
     """Return what is said when something breaks in a view: a row holds what it cannot hold."""
-    before = {row["session_key"] for row in stack.rows("SELECT session_key FROM django_session")}
-    (session, *_) = cookie_and_token(stack)
-    (fresh,) = {row["session_key"] for row in stack.rows("SELECT session_key FROM django_session")} - before
-    stack.rows("UPDATE django_session SET expire_date = '2999-99-99 00:00:00' WHERE session_key = ?", fresh)
-    answer = ask(stack, "/", session)
-    stack.rows("DELETE FROM django_session WHERE session_key = ?", fresh)
-    return answer
+    key = stack.broken_session()
+    return ask(stack, "/", f"Cookie: sessionid={key}; __Host-sessionid={key}")
 
 
 def set_cookies(answer: Answer) -> dict[str, Any]:
@@ -348,7 +344,21 @@ def _with_script(request: HttpRequest) -> HttpResponse:
     return HttpResponse(page.render({}, request))
 
 
-urlpatterns = [path("with-script/", _with_script)]
+@csp_update({"img-src": ["https://pictures.example"]})
+def _with_pictures(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse("<p>Pictures of others</p>")
+
+
+@csp_exempt()
+def _with_none(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse("<p>No policy</p>")
+
+
+urlpatterns = [
+    path("with-script/", _with_script),
+    path("with-pictures/", _with_pictures),
+    path("with-none/", _with_none),
+]
 
 
 @pytest.mark.django_db
@@ -364,15 +374,32 @@ def test_a_page_of_ones_own_may_have_a_script_in_it_by_a_nonce(client: Client, s
     assert len(nonces) == 3
 
 
+@pytest.mark.django_db
+def test_a_view_of_ones_own_may_have_another_policy(client: Client, settings: Settings) -> None:
+    """By django-csp's decorators. It is nobody else's then."""
+    settings.ROOT_URLCONF = __name__
+    name = "Content-Security-Policy"
+    assert "https://pictures.example" in client.get("/with-pictures/")[name]
+    assert name not in client.get("/with-none/")
+    assert "https://pictures.example" not in client.get("/nowhere/").get(name, "")
+    settings.ROOT_URLCONF = "project.urls"
+    assert "https://pictures.example" not in client.get("/")[name]
+
+
 # --- Cookies ---
 
 
 def test_no_cookie_of_a_whole_visit_can_be_planted_or_read_on_its_way(world: Stack) -> None:
-    """T-44: every Set-Cookie over TLS, of signing in and out, of the language, and of the admin's messages."""
-    person = Visitor(world)
+    """T-44: every Set-Cookie over TLS: of signing in and out, the language, a wait, and the admin's messages."""
+    person, other = Visitor(world), Visitor(world)
+    mobile = number()
+    other.get("/login/")
+    assert other.post("/code/", mobile=mobile).status_code == 202
     steps = [
         person.get("/login/"),
         person.post("/i18n/setlang/", language="zh-hans", next="/"),
+        person.post("/code/", mobile=mobile),
+        person.post("/code/withdraw/"),
         person.post("/login/", username="operator", password=PASSWORD, remembered="on"),
         person.get("/admin/accounts/user/add/"),
         person.post("/admin/accounts/user/add/", username="new-one", usable_password="false", mobile=""),
@@ -380,8 +407,8 @@ def test_no_cookie_of_a_whole_visit_can_be_planted_or_read_on_its_way(world: Sta
         person.post("/logout/"),
         person.get("/"),
     ]
-    assert [step.status_code for step in steps] == [200, 302, 302, 200, 302, 200, 302, 200]
-    assert "new-one" in steps[5].text, "the admin has said something, or this test means nothing"
+    assert [step.status_code for step in steps] == [200, 302, 429, 200, 302, 200, 302, 200, 302, 200]
+    assert "new-one" in steps[7].text, "the admin has said something, or this test means nothing"
     lines = [line for step in steps for line in step.headers.get_list("set-cookie")]
     names = set()
     for line in lines:
@@ -393,10 +420,10 @@ def test_no_cookie_of_a_whole_visit_can_be_planted_or_read_on_its_way(world: Sta
         assert "samesite=lax" in attributes, line
         assert not any(attribute.startswith("domain") for attribute in attributes), line
         assert len(line) < 1000
-        if name == "__Host-sessionid":
+        if name in {"__Host-sessionid", "__Host-wait"}:
             assert "httponly" in attributes
     # The display name and the language are nobody's secret, and nothing trusts them.
-    assert names == {"__Host-sessionid", "__Host-csrftoken", "username", "django_language"}
+    assert names == {"__Host-sessionid", "__Host-csrftoken", "__Host-wait", "username", "django_language"}
 
 
 def test_the_page_after_a_sign_out_clears_what_pages_have_kept(world: Stack) -> None:

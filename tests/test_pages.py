@@ -120,6 +120,8 @@ def test_no_page_needs_what_its_policy_forbids(stack: Stack, path: str) -> None:
     html = stack.person().get(path).text
     assert not re.search(r"<script(?![^>]*\bsrc=)", html)
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|hx-on|javascript:", html)
+    # It names this page to others, and loads nothing.
+    html = re.sub(r'<link rel="canonical"[^>]*>', "", html)
     for address in re.findall(r'(?:src|href|action)="([^"]*)"', html):
         assert address.startswith(("/", "#")), address
         assert not address.startswith("//")
@@ -211,7 +213,7 @@ def test_no_answer_to_a_post_stays_in_a_cache(stack: Stack, path: str) -> None:
 def test_static_files_are_there(stack: Stack) -> None:
     html = stack.person().get("/").text
     found = {address.split("#")[0] for address in re.findall(r'(?:src|href)="(/static/[^"]*)"', html)}
-    assert len(found) >= 5
+    assert len(found) >= 4
     for address in found:
         answer = stack.get(address)
         assert answer.status_code == 200, address
@@ -277,6 +279,42 @@ def test_a_refused_request_has_a_page_of_ours(public: Stack) -> None:
     assert (token.status_code, '<p class="status">403</p>' in token.text) == (403, True)
     assert "evil.example" not in host.text
     assert public.settings["SECRET_KEY"] not in host.text + token.text
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "nothing was changed"), ("zh-hans", "没有任何更改")])
+def test_who_opens_the_address_of_a_form_is_told_so(public: Stack, language: str, words: str) -> None:
+    """405: a bookmark, or a reload of an address that only takes what is sent."""
+    for path in ("/code/", "/login/code/", "/logout/"):
+        answer = fetch(public, path, language=language)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+        assert '<p class="status">405</p>' in answer.text
+        assert words in answer.text
+        assert set_cookies(answer) == {}
+    forwarded = {"Host": "login.example.org", "X-Forwarded-Proto": "https"}
+    for asks in ({"Accept": "application/json"}, {"Accept": "text/html", "HX-Request": "true"}):
+        program = httpx.get(f"{public.url}/code/", headers={**forwarded, **asks}, verify=False)
+        assert (program.status_code, program.content) == (405, b"")
+    head = httpx.head(f"{public.url}/code/", headers={**forwarded, "Accept": "text/html"}, verify=False)
+    assert (head.status_code, head.content) == (405, b"")
+
+
+def test_a_page_of_ours_for_every_error_says_what_happened_what_it_means_and_what_to_do(stack: Stack) -> None:
+    """In both languages. What is written for a proxy is the same, and asks nothing of the server."""
+    folder = stack.folder / "errors"
+    stack.manage("write_error_pages", str(folder))
+    for language in ("en", "zh-hans"):
+        for status in ("400", "429", "503"):
+            page = (folder / language / f"{status}.html").read_text()
+            assert f'<html lang="{language}"' in page
+            assert f'<p class="status">{status}</p>' in page
+            assert re.search(r"<h1>[^<]+</h1>\s*<p>[^<]{15,}", page), "and in words"
+            assert 'class="main button"' in page, "there is a way on"
+            loaded = re.findall(r"<(?:link|script|img|use)\b[^>]*>|url\(|@import", page)
+            assert loaded == [], "it is shown while nothing else can be had"
+            assert ('http-equiv="refresh"' in page) == (status == "503")
+    english, chinese = ((folder / language / "503.html").read_text() for language in ("en", "zh-hans"))
+    assert "restarting" in english
+    assert "重启" in chinese
 
 
 # --- Languages ---

@@ -104,6 +104,48 @@ def test_the_secret_address_of_the_reports_is_in_no_log_of_nginx(site: Site) -> 
     assert secret not in site.proxy.access_log.read_text() + site.proxy.error_log.read_text()
 
 
+@pytest.mark.parametrize(
+    ("wish", "cookie", "language"),
+    [
+        ("en", "", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.5", "", "zh-hans"),
+        ("fr", "", "en"),
+        ("zh-CN", "django_language=en", "en"),
+        ("en", "django_language=zh-hans", "zh-hans"),
+    ],
+)
+def test_while_the_server_restarts_visitors_see_a_page_of_ours(
+    site: Site, wish: str, cookie: str, language: str
+) -> None:
+    """It says so in their language, and tries again by itself."""
+    [web] = site.stack.webs
+    web.kill()
+    try:
+        with visitor(site) as browser:
+            headers = {"Accept-Language": wish, **({"Cookie": cookie} if cookie else {})}
+            for answer in (browser.get("/login/", headers=headers), browser.post("/code/", headers=headers)):
+                assert answer.status_code == 503
+                assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+                assert (answer.headers["Retry-After"], answer.headers["Cache-Control"]) == ("5", "no-store")
+                assert "max-age=31536000" in answer.headers["Strict-Transport-Security"]
+                assert f'<html lang="{language}"' in answer.text
+                assert '<meta http-equiv="refresh" content="5">' in answer.text
+    finally:
+        web.start()
+        site.stack.wait_for_web()
+    with visitor(site) as browser:
+        assert browser.get("/login/").status_code == 200
+        assert browser.get("/503.html").status_code == 404, "it is for nginx to show, not to be opened"
+
+
+def test_what_nginx_refuses_has_a_page_of_ours_and_ours_are_passed_on(site: Site) -> None:
+    with visitor(site) as browser:
+        longest = browser.post("/login/", content=b"a" * 70_000)
+        assert (longest.status_code, '<p class="status">400</p>' in longest.text) == (413, True)
+        missing = browser.get("/nothing-here/")
+        assert (missing.status_code, '<p class="status">404</p>' in missing.text) == (404, True)
+
+
 def test_slow_visitors_are_hung_up_on_and_nobody_else_waits(site: Site) -> None:
     """T-57: head, body, TLS and a socket's handshake at a byte in five seconds. `make scan` holds 200 of them."""
     assert site.proxy

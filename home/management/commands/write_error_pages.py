@@ -1,0 +1,56 @@
+"""Writes the pages that a proxy shows while Latchkey is away, or for what the proxy refuses by itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.safestring import mark_safe
+
+from project import static
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+# A page by the status that a proxy gives it with.
+PAGES = {"400": "400.html", "429": "429.html", "503": "away.html"}
+
+
+class Command(BaseCommand):
+    """`manage.py write_error_pages DIR`: DIR/en/503.html, DIR/zh-hans/503.html, and so on."""
+
+    help = "Writes one file a status and language, each complete in itself, for the proxy. Say it after each update."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the folder."""
+        parser.add_argument("folder", type=Path)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write them all, each at once: the proxy may be reading."""
+        sheet = static.find("latchkey.css")
+        if sheet is None:
+            raise CommandError("static/latchkey.css is missing")
+        digest = base64.b64encode(hashlib.sha256(sheet.body).digest()).decode()
+        context = {
+            "style": mark_safe(sheet.body.decode()),  # noqa: S308 (our own stylesheet)
+            "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        }
+        for language, _name in settings.LANGUAGES:
+            folder: Path = options["folder"] / language
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                for status, template in PAGES.items():
+                    with translation.override(language):
+                        page = render_to_string(template, context)
+                    fresh = folder / f".{status}.html"
+                    fresh.write_text(page)
+                    fresh.replace(folder / f"{status}.html")
+            except OSError as error:
+                raise CommandError(f"cannot write {folder}: {error.strerror}") from None
+        self.stdout.write(f"Wrote {', '.join(PAGES)} in {len(settings.LANGUAGES)} languages to {options['folder']}.")
