@@ -19,9 +19,9 @@ from channels.routing import ProtocolTypeRouter
 
 from accounts.door import Door
 from accounts.routing import websocket
-from project import server, valkey, wire
+from project import core, server, valkey, wire
 from project.front import Front, ThisMachineOnly
-from project.pool import Pool
+from project.pool import Lanes
 
 if settings.EMBEDDED_VALKEY:
     valkey.ensure(settings.VAR_DIR)
@@ -30,13 +30,18 @@ if settings.EMBEDDED_VALKEY:
 
 server.install()
 wire.install()
+# After the embedded Valkey, which has a core of its own then.
+if settings.ONE_CORE:
+    core.settle()
 
-# Threads for requests. More would only wait for the two or so that hash a password.
+# Threads for requests: they wait for Redis and the database, so there are more than cores.
 WORKERS = 16
+# Threads that may hash a password: at most four hashes of 100 MiB at once, and one core is everybody else's.
+HASHERS = max(1, min(4, (os.cpu_count() or 2) - 1))
 
 application = ProtocolTypeRouter(
     {
-        "http": Front(Pool(django_application, workers=WORKERS)),  # type: ignore[arg-type]
+        "http": Front(Lanes(django_application, workers=WORKERS, hashers=HASHERS)),
         "websocket": Door(websocket, settings.SOCKET_ORIGINS),
     }
 )
@@ -47,3 +52,6 @@ if settings.DEBUG:
 # What is here now stays: the collector need not look at it again, which is what a lone visitor's slowest answers were.
 gc.collect()
 gc.freeze()
+# And it looks at what thousands of open pages hold far less often: a whole look stops all countdowns at once. The first
+# look, at new objects only, stays a short one: each request leaves some hundred in circles.
+gc.set_threshold(2_000, 20, 2_500)

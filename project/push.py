@@ -23,12 +23,16 @@ def push(group: str, event: str, **facts: float) -> None:
     new connection for each call. The pub/sub layer's message is one PUBLISH, so that is what we send.
     A test holds that this is what the layer listens for.
     """
-    layer = get_channel_layer()
-    channel = f"{settings.LAYER_PREFIX}__group__{group}"
     try:
-        redis.client().publish(channel, layer.serialize({"type": event, **facts}))
+        redis.client().publish(*published(group, event, **facts))
     except redis.Unavailable as error:
         logger.warning("push of %s was not sent: %s", event, type(error).__name__)
+
+
+def published(group: str, event: str, **facts: float) -> tuple[str, bytes]:
+    """Return the channel and the message that `push` publishes, for a script that publishes them itself."""
+    message: bytes = get_channel_layer().serialize({"type": event, "group": group, **facts})
+    return f"{settings.LAYER_PREFIX}__group__{group}", message
 
 
 def push_after(response: HttpResponse, group: str, event: str) -> HttpResponse:

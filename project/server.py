@@ -57,3 +57,8 @@ class Request(body.Request):
 def install() -> None:
     """Have daphne make requests of this kind. It looks the class up at each connection."""
     http_protocol.WebRequest = Request
+    http_protocol.HTTPFactory.log = _unlogged
+
+
+def _unlogged(_factory: Any, _request: Any) -> None:
+    """Keep Twisted from writing each request into a log of its own that nobody reads. daphne's is another."""

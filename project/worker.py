@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from huey import Huey
 from huey.storage import RedisStorage
+
+from project import core
 
 # Seconds that tasks may take to end after SIGTERM. A supervisor must not kill sooner.
 GRACE = 25
@@ -19,8 +22,21 @@ class Graceful(Huey):  # type: ignore[misc]
 
     storage_class = RedisStorage
 
+    def bell(self, task: Any) -> tuple[str, bytes] | None:
+        """Return the list and the entry that enqueue a task, for a script that pushes it itself.
+
+        None when the queue is not in Redis: then it can only be enqueued.
+        """
+        return self.storage.queue_key, self.serialize_task(task)
+
+    def is_revoked(self, task: Any, timestamp: Any = None, peek: bool = True) -> bool:
+        """Answer no, without asking Redis before each task: nobody revokes one. What is over says so in its row."""
+        return False
+
     def create_consumer(self, **options: Any) -> Any:
         """Return the consumer; SIGTERM is graceful, whatever `-g` says, and takes GRACE unless `-t` says otherwise."""
+        if settings.ONE_CORE:
+            core.settle()
         grace = options.get("shutdown_timeout")
         options |= {"graceful_signal": "TERM", "shutdown_timeout": GRACE if grace is None else grace}
         return super().create_consumer(**options)
