@@ -1,6 +1,7 @@
 """A delivery's way from accepted to resolved. Every step is a conditional UPDATE: one player wins, the others stop.
 
 The queue's doorbell may be lost, doubled, late or forged: whoever comes looks at the row and claims it, or leaves.
+How the row comes to be is told in tasks/promise.py.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, QuerySet, Value, When
+from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from project.prepared import Prepared, PreparedInsert, PreparedUpdate
 from project.push import push
 from tasks import decoy, gate, gateways, routes
 from tasks.gateways import Answer, Outcome, Reason
@@ -31,6 +33,8 @@ LEASE = timedelta(seconds=15)
 
 # The event on a browser's group. It carries no content: each page reads the row.
 CHANGED = "delivery.changed"
+# The same, when Redis has let a request in and its row is just being written.
+ACCEPTED = "delivery.accepted"
 UNFINISHED = (*WAITING, State.SENDING)
 # Where it is news that an SMS went out after all, from a worker that had lost its lease.
 UNSURE = (*WAITING, State.UNKNOWN, State.EXPIRED, State.FAILED)
@@ -39,6 +43,18 @@ UNSURE = (*WAITING, State.UNKNOWN, State.EXPIRED, State.FAILED)
 def group(browser: str) -> str:
     """Return the name of the group that a browser's pages listen to."""
     return f"browser.{browser}"
+
+
+def stopped() -> Case:
+    """Return the state of a row that shall not leave any more. What is being sent right now cannot be stopped, but it
+    is not tried again. What may have left already is not said to have stayed: it may be on somebody's phone.
+    """
+    unsure = Exists(Attempt.objects.filter(delivery=OuterRef("pk"), outcome=Outcome.UNKNOWN))
+    return Case(
+        When(unsure, state__in=WAITING, then=Value(State.UNKNOWN)),
+        When(state__in=WAITING, then=Value(State.SUPERSEDED)),
+        default=F("state"),
+    )
 
 
 def code_life() -> timedelta:
@@ -61,15 +77,6 @@ def ahead(wait: timedelta) -> Combinable:
     return ExpressionWrapper(Now() + wait, output_field=DateTimeField())
 
 
-class TooSoon(Exception):
-    """The number's cooldown is running by the rows, whatever the gate said. The visitor sees the countdown."""
-
-    def __init__(self, seconds: float) -> None:
-        """Keep how many seconds are left."""
-        super().__init__()
-        self.seconds = seconds
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to make one attempt. Its token fences the end: who lost the lease cannot overwrite who took it."""
@@ -79,88 +86,66 @@ class Claim:
     gateway: str
 
 
-def accept(delivery_id: str, *, mobile: str, purpose: str, browser: str, address: str, language: str) -> Delivery:
-    """Write the row that promises an SMS, and let it supersede what has not left for the same number and purpose.
-
-    Raises TooSoon, or django.db.Error when the database cannot take it: then nothing was promised.
-    """
-    cooldown = timedelta(seconds=settings.SMS_COOLDOWN)
-    with transaction.atomic():
-        if settings.SMS_COOLDOWN:
-            _mind_cooldown(mobile)
-        older = Delivery.objects.filter(
-            mobile=mobile, purpose=purpose, superseded_at=None, created_at__gt=ago(useful_life()), state__in=UNFINISHED
-        )
-        unsure = Exists(Attempt.objects.filter(delivery=OuterRef("pk"), outcome=Outcome.UNKNOWN))
-        # One that is being sent right now cannot be stopped, but it is marked and will not be tried again. Nor is one
-        # superseded that may have left already: its message may be on somebody's phone.
-        superseded = older.update(
-            superseded_at=Now(),
-            state=Case(
-                When(unsure, state__in=WAITING, then=Value(State.UNKNOWN)),
-                When(state__in=WAITING, then=Value(State.SUPERSEDED)),
-                default=F("state"),
-            ),
-        )
-        delivery = Delivery(
-            id=delivery_id, mobile=mobile, purpose=purpose, browser=browser, address=address, language=language
-        )
-        delivery.resend_at = ahead(cooldown)
-        delivery.save(force_insert=True)
-    # INSERT has returned created_at, so this is the row's own value.
-    delivery.resend_at = delivery.created_at + cooldown
-    if superseded:
-        _push_superseded(mobile, purpose)
-    # For the browser's other tabs: the worker may be long in coming.
-    push(group(browser), CHANGED)
-    return delivery
+class NotWritten(Exception):
+    """There is no such row: not yet, or never. Whoever rings a moment before the commit makes the worker see this."""
 
 
-def _mind_cooldown(mobile: str) -> None:
-    """Raise TooSoon if the number was promised an SMS a moment ago.
-
-    The gate in Redis decides when all is well. But Redis may have been emptied between the gate and the row of another
-    request, and a process may have been asleep between the gate and its own.
-    """
-    running = Delivery.objects.filter(mobile=mobile, created_at__gt=ago(HOUR), resend_at__gt=Now()).annotate(now=Now())
-    if (row := running.order_by("-resend_at").first()) is not None:
-        raise TooSoon((row.resend_at - row.now).total_seconds())
+_ROW = Prepared(lambda delivery_id: Delivery.objects.filter(pk=delivery_id))
+# `attempts` as they were when the gateway was chosen: whoever has made one meanwhile chose by what came of it.
+_CLAIM = PreparedUpdate(
+    lambda delivery_id, attempts, no_sms, token, gateway, life: (
+        Delivery.objects.filter(
+            pk=delivery_id,
+            state__in=WAITING,
+            attempts=attempts,
+            attempts__lt=MAX_ATTEMPTS,
+            superseded_at=None,
+            due_at__lte=Now(),
+            created_at__gt=ago(life),
+        ),
+        {
+            "state": State.SENDING,
+            "attempts": attempts + 1,
+            "gateway": gateway,
+            "lease_token": token,
+            "lease_until": ahead(LEASE),
+            "decoy": no_sms,
+        },
+    )
+)
+_BEGIN = PreparedInsert(
+    lambda token, delivery_id, n, gateway: Attempt(id=token, delivery_id=delivery_id, n=n, gateway=gateway)
+)
 
 
 def claim(delivery_id: str) -> Claim | None:
     """Take the right to make the next attempt, or answer None: it is not due, too late, over, or somebody else's.
 
-    The attempt's row is committed before this returns, so no SMS leaves without a record of it.
+    The attempt's row is committed before this returns, so no SMS leaves without a record of it. Raises NotWritten.
     """
-    token = random_id()
-    row = Delivery.objects.filter(pk=delivery_id, state__in=WAITING).first()
+    row = _ROW.first(delivery_id=delivery_id)
     if row is None:
+        raise NotWritten
+    if row.state not in WAITING:
         return None
+    token = random_id()
     # Before the transaction, which another writer may be waiting for: this may have to ask Redis.
     gateway = routes.choose(row)
-    no_sms = decoy.is_due(row.mobile)
+    # The first attempt decides: whoever gets or loses an account meanwhile has a whole delivery of one kind.
+    no_sms = decoy.is_due(row.mobile) if row.attempts == 0 else row.decoy
     with transaction.atomic():
-        claimed = Delivery.objects.filter(
-            pk=delivery_id,
-            state__in=WAITING,
-            attempts__lt=MAX_ATTEMPTS,
-            superseded_at=None,
-            due_at__lte=Now(),
-            created_at__gt=ago(useful_life()),
-        ).update(
-            state=State.SENDING,
-            attempts=F("attempts") + 1,
-            lease_token=token,
-            lease_until=ahead(LEASE),
-            # The first attempt decides: whoever gets or loses an account meanwhile has a whole delivery of one kind.
-            decoy=Case(When(attempts=0, then=Value(no_sms)), default=F("decoy")),
-        )
+        claimed = _CLAIM.run(
+            delivery_id=delivery_id, attempts=row.attempts, no_sms=no_sms, token=token, gateway=gateway,
+            life=useful_life(),
+        )  # fmt: skip
         if claimed != 1:
             return None
-        delivery = Delivery.objects.get(pk=delivery_id)
-        Attempt.objects.create(id=token, delivery=delivery, n=delivery.attempts, gateway=gateway)
-    push(group(delivery.browser), CHANGED)
-    return Claim(delivery, token, gateway)
+        _BEGIN.run(token=token, delivery_id=delivery_id, n=row.attempts + 1, gateway=gateway)
+    # What the UPDATE has just written, so that it need not be read again.
+    row.state, row.attempts, row.decoy = State.SENDING, row.attempts + 1, no_sms
+    row.gateway, row.lease_token = gateway, token
+    push(group(row.browser), CHANGED)
+    return Claim(row, token, gateway)
 
 
 def record(claim: Claim, answer: Answer) -> State:
@@ -168,11 +153,11 @@ def record(claim: Claim, answer: Answer) -> State:
     delivery = claim.delivery
     with transaction.atomic():
         # The sweeper may have closed this attempt as unknown when its lease ran out. What the provider said is better.
-        _close(Attempt.objects.filter(pk=claim.token), answer)
+        _CLOSE.run(token=claim.token, **_words(answer))
         state = _finish(delivery, claim, answer)
     _ended(claim, answer, state)
-    if answer.provider_id:
-        # The provider is sometimes faster with its report than with its answer.
+    # The provider is sometimes faster with its report than with its answer.
+    if answer.provider_id and _REPORTED.exists(gateway=claim.gateway, provider_id=answer.provider_id):
         for report in Report.objects.filter(gateway=claim.gateway, provider_id=answer.provider_id):
             state = reported(claim.token, delivered=report.delivered) or state
     return state
@@ -182,22 +167,33 @@ def give_up(claim: Claim) -> bool:
     """Close an attempt whose worker did not come back: nobody knows what became of it. False if the worker just did."""
     nobody_came = Answer(Outcome.UNKNOWN, detail="the worker did not come back")
     with transaction.atomic():
-        if not _close(Attempt.objects.filter(pk=claim.token, outcome=""), nobody_came):
+        attempt = Attempt.objects.filter(pk=claim.token, outcome="")
+        if not attempt.update(**_words(nobody_came), ended_at=Now()):
             return False
         state = _finish(claim.delivery, claim, nobody_came)
     _ended(claim, nobody_came, state)
     return True
 
 
-def _close(attempt: QuerySet[Attempt], answer: Answer) -> int:
-    """Write an attempt's end. Returns 0 when there is none such."""
-    return attempt.update(
-        outcome=answer.outcome,
-        provider_id=answer.provider_id[:64],
-        provider_code=answer.provider_code[:64],
-        detail=answer.detail[:200],
-        ended_at=Now(),
+def _words(answer: Answer) -> dict[str, str]:
+    """Return what an attempt's row keeps of an answer."""
+    return {
+        "outcome": answer.outcome,
+        "provider_id": answer.provider_id[:64],
+        "provider_code": answer.provider_code[:64],
+        "detail": answer.detail[:200],
+    }
+
+
+_CLOSE = PreparedUpdate(lambda token, **words: (Attempt.objects.filter(pk=token), {**words, "ended_at": Now()}))
+_REPORTED = Prepared(lambda gateway, provider_id: Report.objects.filter(gateway=gateway, provider_id=provider_id))
+# Two players: the worker that comes back late, and the sweeper that has given its lease away. The token decides.
+_SENT = PreparedUpdate(
+    lambda delivery_id, token, reason: (
+        Delivery.objects.filter(pk=delivery_id, state=State.SENDING, lease_token=token),
+        {"state": State.SENT, "reason": reason, "sent_at": Now()},
     )
+)
 
 
 def _ended(claim: Claim, answer: Answer, state: State) -> None:
@@ -224,7 +220,7 @@ def reported(token: str, *, delivered: bool) -> State | None:
     delivery = attempt.delivery
     if delivered:
         # On the handset: nothing is truer, whatever was believed before.
-        moved = row.exclude(state=State.DELIVERED).update(state=State.DELIVERED, reason=Reason.NONE)
+        moved = row.exclude(state=State.DELIVERED).update(state=State.DELIVERED, reason=Reason.NONE, delivered_at=Now())
         state = State.DELIVERED
     else:
         # Another attempt may have reached the handset; then this report decides nothing.
@@ -246,8 +242,15 @@ def reported(token: str, *, delivered: bool) -> State | None:
 
 def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
     """Move the row on from `sending`, fenced by the lease, and return its state."""
+    # As a rule.
+    if answer.outcome == Outcome.ACCEPTED and _SENT.run(
+        delivery_id=delivery.pk, token=claim.token, reason=answer.reason
+    ):
+        return State.SENT
     state, detour = _next_state(delivery, claim, answer)
     change: dict[str, object] = {"state": state, "reason": answer.reason}
+    if state == State.SENT:
+        change["sent_at"] = Now()
     if state == State.RETRYING:
         change["due_at"] = ahead(RETRY_DELAY)
     if detour:
@@ -261,7 +264,7 @@ def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
     row = Delivery.objects.filter(pk=delivery.pk)
     if row.filter(state=State.SENDING, lease_token=claim.token).update(**change):
         return state
-    if answer.outcome == Outcome.ACCEPTED and not row.filter(state__in=UNSURE).update(state=State.SENT):
+    if answer.outcome == Outcome.ACCEPTED and not row.filter(state__in=UNSURE).update(state=State.SENT, sent_at=Now()):
         # Somebody else is sending it in this moment.
         row.filter(state=State.SENDING).update(possibly_duplicated=True)
     delivery.refresh_from_db(fields=["state"])
@@ -304,7 +307,7 @@ def count_guess(delivery: Delivery, *, most: int) -> int | None:
     The row is locked until the transaction ends, so the next guess is counted after this one is decided.
     """
     row = Delivery.objects.filter(pk=delivery.pk)
-    open_still = row.filter(used_at=None, guesses__lt=most, created_at__gt=ago(code_life()))
+    open_still = row.filter(used_at=None, withdrawn_at=None, guesses__lt=most, created_at__gt=ago(code_life()))
     if not open_still.update(guesses=F("guesses") + 1):
         return None
     return row.values_list("guesses", flat=True).get()
@@ -315,15 +318,14 @@ def mark_used(delivery: Delivery) -> None:
     Delivery.objects.filter(pk=delivery.pk).update(used_at=Now())
 
 
+_LATEST = Prepared(lambda browser: Delivery.objects.filter(browser=browser).annotate(now=Now()).order_by("-created_at"))
+
+
+def move(before: str, after: str) -> None:
+    """Show what a browser has under way to the same one under its new name, and to nobody under the old one."""
+    Delivery.objects.filter(browser=before, used_at=None, created_at__gt=ago(HOUR)).update(browser=after)
+
+
 def latest(browser: str) -> Delivery | None:
     """Return what this browser asked for last, with `now`, the database's time, beside it; None if nothing yet."""
-    return Delivery.objects.filter(browser=browser).annotate(now=Now()).order_by("-created_at").first()
-
-
-def _push_superseded(mobile: str, purpose: str) -> None:
-    """Tell the pages whose request has just been superseded."""
-    rows = Delivery.objects.filter(mobile=mobile, purpose=purpose, created_at__gt=ago(useful_life())).exclude(
-        superseded_at=None
-    )
-    for browser in rows.values_list("browser", flat=True).distinct():
-        push(group(browser), CHANGED)
+    return _LATEST.first(browser=browser)

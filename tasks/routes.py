@@ -27,7 +27,7 @@ def choose(delivery: Delivery) -> str:
     """
     gateways = chain(delivery.mobile)
     turn = min(delivery.route, len(gateways) - 1)
-    unsure = delivery.tries.filter(outcome=Outcome.UNKNOWN).order_by("-n").first()
+    unsure = delivery.tries.filter(outcome=Outcome.UNKNOWN).order_by("-n").first() if delivery.attempts else None
     if unsure is not None:
         return unsure.gateway
     if turn == len(gateways) - 1:

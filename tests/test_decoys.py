@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from accounts.models import User
-from tasks import decoy, delivery, otp
+from tasks import decoy, delivery, otp, promise
 from tasks.gateways import Answer, Outcome
 from tasks.models import Delivery
 from tests.numbers import number
@@ -303,7 +303,7 @@ def test_a_delivery_stays_what_its_first_attempt_was(db: None, settings: Any, be
     settings.SIGN_UP = False
     user = User.objects.create_user("somebody", mobile="+8613800138000", is_active=begins_with_account)
     wish = {"mobile": "+8613800138000", "purpose": "login", "browser": "b" * 32, "address": "c" * 32, "language": "en"}
-    row = delivery.accept("a" * 32, **wish)
+    row = promise.accept("a" * 32, **wish)
     for _ in range(2):
         claim = delivery.claim(row.pk)
         assert claim

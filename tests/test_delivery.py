@@ -363,6 +363,14 @@ def test_a_forged_doubled_or_stale_bell_sends_nothing(site: Stack) -> None:
     assert not marker.exists()
 
 
+def test_the_worker_carries_the_log_over_and_nobody_who_waits_does(plain: Stack) -> None:
+    """SQLite has whoever commits do it, a tenth of a second, when its log is 4 MB: some visitor in four hundred."""
+    mobile = number()
+    assert plain.person().ask(mobile).status_code == 202
+    file = plain.folder / "latchkey.sqlite3"
+    wait_until(lambda: mobile.encode() in file.read_bytes(), 10, "the row is only in the log")
+
+
 def test_a_request_waits_for_a_worker_that_is_down(plain: Stack) -> None:
     """T-74: the page says queued, and the SMS goes out when a worker is back."""
     person, mobile = plain.person(), number()
