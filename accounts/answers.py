@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -26,6 +28,8 @@ class Message:
     field: str = ""
     # Nothing is wrong: the page is at work.
     calm: bool = False
+    # For so long the sentence is true; then the page says that the visitor may try again.
+    seconds: int = 0
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -65,9 +69,8 @@ def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> s
         case "CODES_SHUT":
             return _("Codes for this number are switched off after too many wrong ones. Please use your password.")
         case "SMS_TOO_FREQUENT":
-            return _("A code was asked for a moment ago. You can ask again in %(seconds)d s.") % {
-                "seconds": math.ceil(seconds)
-            }
+            # No seconds: the countdown beside it has them, and this sentence would keep its first.
+            return _("A code was asked for a moment ago. You can ask again when the countdown is over.")
         case "SMS_LIMIT":
             return _("Too many codes for now. Please try again in %(time)s, or use your password.") % {
                 "time": how_long(seconds)
@@ -93,21 +96,32 @@ def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> s
 
 
 def how_long(seconds: float) -> str:
-    """Return how long to wait, as one says it."""
-    if seconds <= 90:
-        return _("%(seconds)d s") % {"seconds": math.ceil(seconds)}
+    """Return how long to wait, as one says it: in words that stay true while they are read."""
+    if seconds <= 60:
+        return _("less than a minute")
     return _("%(minutes)d min") % {"minutes": math.ceil(seconds / 60)}
 
 
-def state_reply(request: HttpRequest, state: State, *, place: str, status: int) -> HttpResponse:
-    """Answer with where things stand. `place` is the form's message, which is cleared."""
+def withdrawn(mobile: str, *, gone: bool) -> Message:
+    """Return what to say of a request that was taken back. `mobile` is masked; `gone`: its SMS may have left."""
+    if gone:
+        text = _("A message may still reach %(mobile)s, but its code no longer works. Please write the right number.")
+    else:
+        text = _("Nothing will be sent to %(mobile)s. Please write the right number.")
+    return Message(text % {"mobile": mobile}, calm=True)
+
+
+def state_reply(
+    request: HttpRequest, state: State, *, place: str, status: int, message: Message | None = None
+) -> HttpResponse:
+    """Answer with where things stand. `place` is where the message goes; without one it is cleared."""
     if wants_json(request):
         return JsonResponse({"code": "OK", "errmsg": "", **state.as_json()}, status=status)
     if request.htmx:  # type: ignore[attr-defined]
         # A session that began with this request has no socket yet: #live makes the page open one.
         names = ["delivery", "countdown", *(["live"] if request.session.modified else [])]
-        return HttpResponse(leaves(state, *names) + _message(place, None), status=status)
-    return _page(request, status, state, {})
+        return HttpResponse(leaves(state, *names) + _message(place, message), status=status)
+    return _page(request, status, state, {f"{place}_message": message})
 
 
 def refusal(
@@ -127,7 +141,9 @@ def refusal(
 
     `text` is a sentence in place of the word's own. `page` makes the whole page, which is else the login's.
     """
-    message = Message(text or errmsg(word, seconds=seconds, tries_left=tries_left), field)
+    # A 503 comes with a guess, and who has tries left need not wait.
+    wait = 0 if status == 503 or tries_left else math.ceil(seconds)
+    message = Message(text or errmsg(word, seconds=seconds, tries_left=tries_left), field, seconds=wait)
     response: HttpResponse
     if wants_json(request):
         body: dict[str, Any] = {"code": word, "errmsg": message.text, **(state.as_json() if state else {})}
@@ -193,6 +209,11 @@ def gone_to(request: HttpRequest, url: str, **facts: str) -> HttpResponse:
 
 def _message(place: str, message: Message | None) -> str:
     """Return a form's message as a leaf."""
+    return _said(place, message, get_language())
+
+
+@lru_cache(maxsize=256)
+def _said(place: str, message: Message | None, _language: str | None) -> str:
     context = {"message_id": f"{place}-message", "message": message, "oob": True}
     return render_to_string("live.html#message", context)
 

@@ -1,6 +1,7 @@
 """Which browser this is: a random id in its session, by which all its tabs share one truth.
 
-It survives `login()`, and `logout()` is followed by a fresh one: what was asked for before is not shown after.
+A login and a logout are each followed by a fresh one: who has planted or kept the id from before hears nothing of
+what comes after. At a login what was asked for moves along; at a logout it stays behind.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ def of(session: SessionBase) -> str | None:
 def plant(session: SessionBase) -> str:
     """Return the hash of the browser id, planted now if there is none."""
     if KEY not in session:
-        session[KEY] = secrets.token_urlsafe(16)
+        session[KEY] = secrets.token_hex(16)
+    return hashed(session[KEY])
+
+
+def replant(session: SessionBase) -> str:
+    """Give the browser another id, and return its hash."""
+    session[KEY] = secrets.token_hex(16)
     return hashed(session[KEY])
 
 

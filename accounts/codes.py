@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,9 +13,10 @@ from django.db import transaction
 
 from accounts import guesses, limits, proof
 from project import redis
-from tasks import delivery, gate
+from project.push import published
+from tasks import delivery, gate, promise
 from tasks.models import Delivery, random_id
-from tasks.sms import send_sms_code
+from tasks.sms import MET, send_sms_code
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -25,10 +27,12 @@ PURPOSES = ("login",)
 # Seconds after which a gate must have its row: the database's own time-out is five.
 ORPHANED = 10
 
-# The whole decision and all that it writes, in one step and one round trip: who loses writes nothing.
-# KEYS gate, challenge, warm, counters
-# ARGV id, cooldown ms, code's life ms, asks for a proof or not, records only or not; then three for each counter: its
-# limit, its life in s, and from when on a proof is asked for
+# The whole decision and all that it writes, in one step and one round trip: who loses writes nothing. Who wins has rung
+# the queue's bell and told the pages with it, a moment before the row is there: both wait for it.
+# KEYS gate, challenge, warm, queue, counters
+# ARGV id, cooldown ms, code's life ms, asks for a proof or not, records only or not, the queue's entry or nothing, the
+# pages' channel and the message for it; then three for each counter: its limit, its life in s, and from when on a proof
+# is asked for
 ISSUE = """
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then return {'ok', 0} end
@@ -36,22 +40,24 @@ local shut = redis.call('PTTL', KEYS[1])
 if shut > 0 then return {'cooldown', shut, holder} end
 if redis.call('EXISTS', KEYS[3]) == 0 then return {'cold', 0} end
 local full, near = 0, false
-for i = 4, #KEYS do
+for i = 5, #KEYS do
   local of = i * 3 - 6
   local count = tonumber(redis.call('GET', KEYS[i]) or '0')
   if count >= tonumber(ARGV[of]) and full == 0 then full = i end
   if count >= tonumber(ARGV[of + 2]) then near = true end
 end
 if full > 0 and ARGV[5] == '0' then
-  return {'limit', math.max(redis.call('PTTL', KEYS[full]), 1000), tostring(full - 4)}
+  return {'limit', math.max(redis.call('PTTL', KEYS[full]), 1000), tostring(full - 5)}
 end
 if near and ARGV[4] == '1' then return {'proof', 0} end
-for i = 4, #KEYS do
+for i = 5, #KEYS do
   if redis.call('INCR', KEYS[i]) == 1 then redis.call('EXPIRE', KEYS[i], ARGV[i * 3 - 5]) end
 end
 if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
-if full > 0 then return {'ok', 0, tostring(full - 4)} end
+if ARGV[6] ~= '' then redis.call('LPUSH', KEYS[4], ARGV[6]) end
+redis.call('PUBLISH', ARGV[7], ARGV[8])
+if full > 0 then return {'ok', 0, tostring(full - 5)} end
 return {'ok', 0}
 """
 
@@ -106,6 +112,7 @@ def issue(*, mobile: str, purpose: str, browser: str, address: str, language: st
     """
     delivery_id = random_id()
     ask = _Request(delivery_id, mobile, purpose, browser, address, proven=proven)
+    began = time.monotonic()
     try:
         said, left_ms, more = ask.decide()
         if said == "cooldown" and _is_orphan(more, left_ms):
@@ -133,17 +140,18 @@ def issue(*, mobile: str, purpose: str, browser: str, address: str, language: st
     if more:
         logger.warning("code would be refused: a limit is reached: %s", ask.counters[int(more)].name)
     try:
-        row = delivery.accept(
+        row = promise.accept(
             delivery_id, mobile=mobile, purpose=purpose, browser=browser, address=address, language=language
         )
-    except delivery.TooSoon as wait:
+    except promise.TooSoon as wait:
         gate.give_back(mobile, delivery_id)
         raise TooFrequent(wait.seconds) from wait
     except DatabaseError as error:
         gate.give_back(mobile, delivery_id)
         logger.warning("code refused: database %s", type(error).__name__)
         raise Unavailable from error
-    _ring(delivery_id)
+    if not ask.rings or time.monotonic() - began > MET:
+        _ring(delivery_id)
     return row
 
 
@@ -225,18 +233,27 @@ class _Request:
         self, delivery_id: str, mobile: str, purpose: str, browser: str, address: str, *, proven: bool
     ) -> None:
         self.counters = limits.counters(mobile=mobile, address=address, browser=browser)
+        bell = settings.HUEY.bell(send_sms_code.s(delivery_id))
+        # Whether Redis rings: the queue is there.
+        self.rings = bell is not None
+        queue, entry = bell or ("", b"")
+        channel, message = published(delivery.group(browser), delivery.ACCEPTED)
         self.names = [
             gate.key(mobile),
             _challenge(purpose, browser),
             limits.WARM,
+            queue,
             *(counter.key for counter in self.counters),
         ]
-        self.values: list[str | int] = [
+        self.values: list[str | int | bytes] = [
             delivery_id,
             settings.SMS_COOLDOWN * 1000,
             settings.SMS_CODE_TTL * 1000,
             int(settings.ALTCHA != "off" and not proven),
             int(settings.SMS_LIMITS_RECORD_ONLY),
+            entry,
+            channel,
+            message,
         ]
         for counter in self.counters:
             self.values += [counter.most, counter.life, 0 if settings.ALTCHA == "always" else counter.near]
@@ -260,7 +277,7 @@ class _Request:
         return said
 
 
-def _run(client: Redis, script: str, names: list[str], values: list[str | int]) -> tuple[str, int, str]:
+def _run(client: Redis, script: str, names: list[str], values: list[str | int | bytes]) -> tuple[str, int, str]:
     """Run a script in one round trip and return its word, its number, and the id that it names, if it names one."""
     word, number, *more = cast("list[Any]", client.register_script(script)(keys=names, args=values))
     return word.decode(), int(number), more[0].decode() if more else ""

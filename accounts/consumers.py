@@ -13,33 +13,38 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from autobahn.exception import Disconnected
-from channels.db import DatabaseSyncToAsync
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.db import close_old_connections
 from django.http import HttpRequest, parse_cookie
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from accounts import live, revoke
+from accounts import live, looks, revoke, sessions, waits
 from accounts.door import session_key
 from accounts.ticker import Ticker
 from project import redis
+from project.socket import GONE, Socket
 from tasks import debug, delivery
 from tasks.gateways import phone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
 
 logger = logging.getLogger(__name__)
 
 # Channels would run every database read of all sockets in one thread, where one slow query stops them all.
 READERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="socket-reader")
-# Seconds between two looks at the session and the rows when no event comes: a push may be lost, a session may
-# end in silence, and a page must not be wrong for longer than ten seconds. Sooner while a delivery is on its way.
-RECHECK = 8
+# Seconds between two looks at a page whose words change by themselves. Sooner while a delivery is on its way. Others
+# are looked at together: accounts/looks.py.
+RECHECK = looks.EVERY
 RECHECK_UNFINISHED = 5
+# Seconds between looks for a row that is just being written: its message is faster than its commit.
+SOON = (0.004, 0.01, 0.04, 0.25, 1.0)
+WRITTEN = {"type": "delivery.written"}
+# Seconds that the browser has to take the cookies of that answer: with the old ones a page would be refused.
+COOKIES = 0.1
 # Our page sends nothing. What a client may send before it is shown out.
 MESSAGES = 10
 # Bytes, or letters.
@@ -54,71 +59,62 @@ AWAY = (redis.Unavailable, DatabaseError, OSError)
 
 async def read(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function that reads the database, in a thread of the sockets' own."""
-    return await DatabaseSyncToAsync(function, thread_sensitive=False, executor=READERS)(*args)
+    return await asyncio.get_running_loop().run_in_executor(READERS, _reading, function, args)
 
 
-class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+def _reading(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    # As around a request.
+    close_old_connections()
+    try:
+        return function(*args)
+    finally:
+        close_old_connections()
+
+
+class PageConsumer(Socket):
     """Keeps the header, the delivery and the countdown of one page true."""
 
+    away = AWAY
     # Groups besides the browser's own, for pages that show more.
     more_groups: ClassVar[tuple[str, ...]] = ()
+    # For pages that show what is in no row.
+    looks_by_itself: ClassVar[bool] = False
 
     def __init__(self) -> None:
         """Begin as nobody's socket."""
         super().__init__()
         self.group = ""
-        # That one and all others that it hears.
-        self.joined: list[str] = []
+        self.key = self.session = self.browser = ""
+        self.user = 0
+        self.seen: int | None = None
         self.accepted = False
         self.messages = 0
         self.shown_out = False
-        # What was shown last.
-        self.shown = ""
+        # What was shown last, as a number: the words of thousands of pages are megabytes. 0: nothing yet.
+        self.shown = 0
         self.timer: asyncio.TimerHandle | None = None
         self.ticker = Ticker(self.tick)
-        # By the loop's clock: until then a number that another browser has asked for must wait.
+        # By the loop's clock: until then a number must wait of which no row of this browser tells.
         self.wait_until = 0.0
+        # When the last request's code ends. A newer request leaves that wait behind.
+        self.expires_at: datetime | None = None
         self.ended = False
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve the socket. While Redis or the database is away it is closed: the page polls, and comes back."""
-        events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        listening = asyncio.ensure_future(self.listen(receive, events))
-        try:
-            await super().__call__(scope, events.get, send)
-        except AWAY as error:
-            logger.warning("a socket was closed: %s", type(error).__name__)
-            await self.disconnect(1011)
-            # Channels sets this only after it has reached Redis.
-            self.base_send = send
-            if self.accepted:
-                await self.renew()
-            else:
-                await self.close()
-        finally:
-            listening.cancel()
-
-    async def listen(self, receive: Any, events: asyncio.Queue[dict[str, Any]]) -> None:
-        """Pass on that the socket opens and ends. What the client says is counted and dropped as it comes.
-
-        By a task of its own: daphne reads as fast as a client writes and queues it all, so that while a consumer reads
-        the database a flood would fill the memory. And on each message Channels would ask a thread to look after the
-        database's connections.
-        """
-        while True:
-            event = await receive()
-            if event["type"] == "websocket.receive":
-                await self.hear(event.get("text") or event.get("bytes") or "")
-            else:
-                events.put_nowait(event)
+    async def lost(self, error: Exception) -> None:
+        """While Redis or the database is away, close: the page polls, and comes back."""
+        logger.warning("a socket was closed: %s", type(error).__name__)
+        await self.disconnect(1011)
+        if self.accepted:
+            await self.renew()
+        else:
+            await self.close()
 
     async def hear(self, said: str | bytes) -> None:
         """Show a client out that goes on talking or says much. What it says then is read for a second and ignored."""
         self.messages += 1
         if not self.shown_out and (self.messages > MESSAGES or len(said) > MESSAGE_SIZE):
             self.shown_out = self.ended = True
-            with suppress(Disconnected):
-                await self.close(POLICY)
+            await self.close(POLICY)
 
     async def connect(self) -> None:
         """Let in whoever has a living session; others get 403, come back later, and poll meanwhile."""
@@ -129,18 +125,29 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if visitor is None or not self.may_enter(visitor):
             await self.close()
             return
+        self.session, self.browser = sessions.hashed(self.key), visitor.browser
         self.group = delivery.group(visitor.browser)
-        self.joined = [self.group, *self.more_groups]
+        groups = [self.group, *self.more_groups]
         if visitor.user:
+            self.user = visitor.user.pk
             # The user's, in whichever browser: a new password ends the sessions of all others.
-            self.joined.append(revoke.group(visitor.user.pk))
+            groups.append(revoke.group(visitor.user.pk))
         # Join first, then read: the worker is often faster than the browser, and a push to a group
         # that nobody has joined is gone. And join before accepting: only a refused handshake is tried again.
-        for group in self.joined:
-            await self.channel_layer.group_add(group, self.channel_name)
+        for group in groups:
+            await self.join(group)
+        # To a Redis that has just died one can still subscribe, and would hear nothing. By a thread of nobody's: a hung
+        # one is waited for.
+        await asyncio.to_thread(redis.client().ping)
+        if waits.COOKIE in (cookies := _cookies(headers)):
+            self.wait_until = asyncio.get_running_loop().time() + await read(waits.left, cookies)
+        found = await read(self.snapshot)
+        if found is None:
+            await self.close()
+            return
         await self.accept()
         self.accepted = True
-        await self.show("account", "delivery", "countdown", "connection")
+        await self.present(found, "account", "delivery", "countdown", "connection")
 
     async def disconnect(self, code: int) -> None:
         """Leave nothing behind."""
@@ -148,27 +155,48 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.ticker.stop()
         if self.timer:
             self.timer.cancel()
-        for group in self.joined:
-            # It is gone from this process's list before Redis is told.
-            with suppress(*AWAY):
-                await self.channel_layer.group_discard(group, self.channel_name)
+        ROUNDS.remove(self)
+        await self.leave()
 
     async def tell(self, html: str) -> None:
         """Send leaves, unless the visitor has left in this instant."""
-        with suppress(Disconnected):
-            await self.send(text_data=html)
+        with suppress(*GONE):
+            await self.send(html)
 
-    async def delivery_changed(self, event: dict[str, Any]) -> None:
+    async def delivery_changed(self, event: Mapping[str, Any]) -> None:
         """Show where the SMS is. The event says only that it moved."""
         await self.show("delivery", "countdown", once=True)
 
-    async def wait_began(self, event: dict[str, Any]) -> None:
-        """Count for a number that another browser has asked for. No row of this browser knows of it."""
-        self.wait_until = asyncio.get_running_loop().time() + event["seconds"]
-        self.ticker.start(event["seconds"])
+    async def delivery_accepted(self, event: Mapping[str, Any]) -> None:
+        """Show a new delivery once its row is there. A worker would tell soon, but it may be long in coming."""
+        self.task = asyncio.ensure_future(self.follow())
 
-    async def session_changed(self, event: dict[str, Any]) -> None:
-        """Somebody logged in or out in another tab."""
+    async def follow(self) -> None:
+        """Look until there is another delivery than before, a few times at most.
+
+        Until then nothing is shown: an old state, shown again, would be newer than the answer to the request.
+        """
+        before = self.expires_at
+        for pause in SOON:
+            await asyncio.sleep(pause)
+            if self.ended or self.expires_at != before:
+                return
+            self.poke(WRITTEN)
+
+    async def delivery_written(self, event: Mapping[str, Any]) -> None:
+        """Show it, if it is there."""
+        await self.show("delivery", "countdown", other=True)
+
+    async def wait_changed(self, event: Mapping[str, Any]) -> None:
+        """Count for a number that another browser has asked for, or no longer: 0. No row of this browser tells."""
+        self.wait_until = asyncio.get_running_loop().time() + event["seconds"]
+        await self.show("delivery", "countdown", once=True)
+
+    async def session_changed(self, event: Mapping[str, Any]) -> None:
+        """Somebody logged in or out in another tab: say nothing more, and come back with the new cookies."""
+        self.ended = True
+        self.ticker.stop()
+        await asyncio.sleep(COOKIES)
         await self.renew()
 
     def may_enter(self, visitor: live.Visitor) -> bool:
@@ -179,10 +207,11 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Return the leaves that only this page has. Runs in a reader's thread."""
         return ""
 
-    async def show(self, *names: str, once: bool = False) -> None:
+    async def show(self, *names: str, once: bool = False, other: bool = False) -> None:
         """Read the truth and send these leaves of it, unless the session has ended meanwhile.
 
-        With `once`, what was shown last is not shown again: daphne keeps what a slow client has not read.
+        With `once`, what was shown last is not shown again: daphne keeps what a slow client has not read. With
+        `other`, only another delivery than the one shown last is.
         """
         if self.ended:
             return
@@ -192,15 +221,38 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if found is None:
             await self.renew()
             return
+        await self.present(found, *names, once=once, other=other)
+
+    async def present(
+        self, found: tuple[live.State, str], *names: str, once: bool = False, other: bool = False
+    ) -> None:
+        """Send these leaves of what was read, and see to it that the page is looked at again."""
         state, extra = found
+        if other and state.expires_at == self.expires_at:
+            return
+        if self.shown and state.expires_at != self.expires_at:
+            self.wait_until = 0.0
+        self.expires_at = state.expires_at
         state = state.waiting(self.wait_until - asyncio.get_running_loop().time())
         with translation.override(self.language):
             html = live.leaves(state, *names)
         self.ticker.start(state.wait)
-        if not once or html + extra != self.shown:
+        if not self.looks_by_itself:
+            ROUNDS.add(self)
+        words = hash(html + extra)
+        if not once or words != self.shown:
             await self.tell(html + extra)
-            self.shown = html + extra
-        self.look_again(RECHECK_UNFINISHED if state.unfinished else RECHECK)
+            self.shown = words
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
+        if not (state.unfinished or state.pace or self.looks_by_itself):
+            return
+        pause: float = RECHECK_UNFINISHED if state.unfinished else RECHECK
+        # Not before that moment: "next in 5 s" would be heard once more, as "in 1 s".
+        pause = max(pause, 1.3 * (state.retry_in + 1)) if state.retry_in else pause
+        # And when it begins to be slow; a second late, for the look itself is spread.
+        self.look_again(min(pause, state.slow_in + 1) if state.slow_in else pause)
 
     def snapshot(self) -> tuple[live.State, str] | None:
         """Return what this session may see now, None when it has ended. Runs in a reader's thread."""
@@ -223,7 +275,7 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.tell(live.leaves(live.State(socket=self.scope["path"]), "live"))
         # The page hangs up by itself when it has read this. Hung up on in the same breath, a client may not read it.
         await asyncio.sleep(GOODBYE)
-        with suppress(Disconnected):
+        with suppress(*GONE):
             await self.close()
 
     async def tick(self, seconds: int) -> None:
@@ -236,23 +288,21 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if self.timer:
             self.timer.cancel()
         loop = asyncio.get_running_loop()
-        self.timer = loop.call_later(seconds * random.uniform(0.8, 1.2), self._look)  # noqa: S311
+        self.timer = loop.call_later(seconds * random.uniform(0.8, 1.2), self.poke, looks.LOOK)  # noqa: S311
 
-    def _look(self) -> None:
-        self.task = asyncio.ensure_future(self.look())
-
-    async def look(self) -> None:
+    async def look(self, event: Mapping[str, Any]) -> None:
         """Show everything that may have changed. A socket that cannot look is closed: it might outlive its session."""
-        try:
-            await self.show("account", "delivery", "countdown")
-        except AWAY as error:
-            logger.warning("a socket was closed: %s", type(error).__name__)
-            await self.renew()
+        await self.show("account", "delivery", "countdown")
+
+
+# The looks at all pages of this process.
+ROUNDS = looks.Rounds(read)
 
 
 class PhoneConsumer(PageConsumer):
     """The dev phone's page."""
 
+    looks_by_itself = True
     more_groups = (phone.GROUP,)
 
     def may_enter(self, visitor: live.Visitor) -> bool:
@@ -265,7 +315,7 @@ class PhoneConsumer(PageConsumer):
         context = {"messages": phone.messages(), "mode": mode.mode, "times": mode.times, "oob": True}
         return "".join(render_to_string(f"dev/phone.html#{name}", context) for name in ("messages", "mode"))
 
-    async def phone_changed(self, event: dict[str, Any]) -> None:
+    async def phone_changed(self, event: Mapping[str, Any]) -> None:
         """Show what has arrived."""
         await self.show("delivery", "countdown")
 
@@ -273,6 +323,7 @@ class PhoneConsumer(PageConsumer):
 class QueueConsumer(PageConsumer):
     """The queue's self-test page."""
 
+    looks_by_itself = True
     more_groups = (debug.GROUP,)
 
     def __init__(self) -> None:
@@ -297,15 +348,20 @@ class QueueConsumer(PageConsumer):
         self.pushed_at = 0.0
         return render_to_string("dev/queue.html#progress", {"test": run, "pushed_ms": self.pushed_ms, "oob": True})
 
-    async def progress_changed(self, event: dict[str, Any]) -> None:
+    async def progress_changed(self, event: Mapping[str, Any]) -> None:
         """Show how far the worker has counted."""
         self.pushed_at = time.time()
         await self.show("account")
 
 
+def _cookies(headers: dict[bytes, bytes]) -> dict[str, str]:
+    """Return the cookies of a handshake."""
+    return parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
+
+
 def _language(headers: dict[bytes, bytes]) -> str:
     """Return the language of the page, chosen as for its request: the switch's cookie, then the browser's wish."""
     request = HttpRequest()
-    request.COOKIES = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
+    request.COOKIES = _cookies(headers)
     request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
     return translation.get_language_from_request(request)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from accounts import browser, live
+from accounts import browser, live, waits
 
 # Pages that show more have a socket of their own; all others share one.
 SOCKETS = {"dev_phone": "/ws/dev/phone/", "dev_queue": "/ws/dev/queue/"}
@@ -18,6 +18,8 @@ def page(request: HttpRequest) -> dict[str, Any]:
     """Return the context of base.html. The state is read only by a template that shows it."""
     return {
         "state": SimpleLazyObject(lambda: _state(request)),
+        # For an address in full, as those need it who read it elsewhere.
+        "origin": settings.PUBLIC_ORIGIN,
         "debug": settings.DEBUG,
         "dev_phone": settings.DEV_PHONE,
         "csrf_cookie_name": settings.CSRF_COOKIE_NAME,
@@ -32,5 +34,9 @@ def _state(request: HttpRequest) -> live.State:
     """
     if request.resolver_match is None:
         return live.of_request(request)
-    browser.plant(request.session)
-    return live.of_request(request, socket=SOCKETS.get(request.resolver_match.url_name or "", live.SOCKET))
+    socket = SOCKETS.get(request.resolver_match.url_name or "", live.SOCKET)
+    if browser.of(request.session) is None:
+        browser.plant(request.session)
+        # Nobody has asked for anything under an id that is a moment old.
+        return live.State(socket=socket).waiting(waits.left(request.COOKIES))
+    return live.of_request(request, socket=socket)

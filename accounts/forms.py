@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 from django.core.exceptions import BadRequest, ValidationError
@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.codes import PURPOSES
-from accounts.mobile import BadMobile, canonical
+from accounts.mobile import BadMobile, canonical, masked
 from accounts.models import USERNAME
 from tasks.otp import DIGITS
 
@@ -34,6 +34,26 @@ def sent(request: HttpRequest) -> Mapping[str, Any]:
     if not isinstance(body, dict) or not all(isinstance(value, str | bool) for value in body.values()):
         raise BadRequest("the body is not a JSON object of texts")
     return body
+
+
+class Shared:
+    """A field that all forms of its kind share. Django copies each one for each form, for forms that change theirs."""
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Return the field itself: nothing of a request is kept in it."""
+        return self
+
+
+class Text(Shared, forms.CharField):
+    """A text."""
+
+
+class Choice(Shared, forms.ChoiceField):
+    """One of a few texts."""
+
+
+class Yes(Shared, forms.BooleanField):
+    """A box that is ticked or not."""
 
 
 class Form(forms.Form):
@@ -66,7 +86,7 @@ class ProvenForm(Form):
     """A form that may bring a proof that no robot sends it; accounts/proof.py knows what it is worth."""
 
     # Too long is none, and no fault to name.
-    altcha = forms.CharField(required=False, strip=False)
+    altcha = Text(required=False, strip=False)
 
 
 class PasswordForm(ProvenForm):
@@ -74,10 +94,10 @@ class PasswordForm(ProvenForm):
 
     words = {"username": "USERNAME_FORMAT", "password": "PASSWORD_FORMAT"}
 
-    username = forms.CharField(max_length=64)
+    username = Text(max_length=64)
     # Exactly as typed: no strip, no case, no normalisation (ASVS 5.0, 6.2.8).
-    password = forms.CharField(strip=False, min_length=8, max_length=128)
-    remembered = forms.BooleanField(required=False)
+    password = Text(strip=False, min_length=8, max_length=128)
+    remembered = Yes(required=False)
 
     def clean_username(self) -> str:
         """Take a username or a mobile number."""
@@ -95,8 +115,8 @@ class CodeRequestForm(ProvenForm):
 
     words = {"mobile": "MOBILE_FORMAT", "purpose": "PURPOSE_UNKNOWN"}
 
-    mobile = forms.CharField(max_length=64)
-    purpose = forms.ChoiceField(choices=[(purpose, purpose) for purpose in PURPOSES], required=False)
+    mobile = Text(max_length=64)
+    purpose = Choice(choices=[(purpose, purpose) for purpose in PURPOSES], required=False)
 
     def clean_mobile(self) -> str:
         """Take any spelling of a number, make it the one."""
@@ -110,15 +130,32 @@ class CodeRequestForm(ProvenForm):
         return self.cleaned_data["purpose"] or "login"
 
 
+class WithdrawForm(Form):
+    """Take back what was asked for."""
+
+    # What the page shows of the number, or the number itself: a page that is behind takes nothing newer back.
+    number = Text(max_length=64, required=False)
+
+    def means(self, mobile: str) -> bool:
+        """Tell whether it is about this number (E.164). Without a number it is about whichever is the last."""
+        wanted = self.cleaned_data["number"]
+        if wanted in {"", masked(mobile)}:
+            return True
+        try:
+            return canonical(wanted) == mobile
+        except BadMobile:
+            return False
+
+
 class CodeForm(Form):
     """Sign in with a code."""
 
     words = {"code": "SMS_CODE_WRONG", "mobile": "MOBILE_FORMAT"}
 
     # No strip: it would take line breaks and full-width spaces away as well.
-    code = forms.CharField(max_length=32, strip=False)
-    mobile = forms.CharField(max_length=64, required=False)
-    remembered = forms.BooleanField(required=False)
+    code = Text(max_length=32, strip=False)
+    mobile = Text(max_length=64, required=False)
+    remembered = Yes(required=False)
 
     def clean_code(self) -> str:
         """Take six ASCII digits; spaces and a dash between them are how people copy a code."""

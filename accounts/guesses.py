@@ -25,6 +25,7 @@ from django.db.models.functions import Greatest, Now
 from accounts import proof
 from accounts.models import Guesses
 from project import keys, redis
+from project.prepared import Prepared
 from tasks.delivery import ago, ahead
 
 logger = logging.getLogger(__name__)
@@ -123,9 +124,12 @@ def begin(kind: Kind, subject: str, address: str, *, proven: bool = True) -> Gue
     return Guess(kind, secret, source, row.count, max(0.0, (row.open_at - row.last_at).total_seconds()))
 
 
+_SHUT = Prepared(lambda key: Guesses.objects.filter(key=key, count__gte=MOST_CODES))
+
+
 def is_shut(mobile: str) -> bool:
     """Tell whether a number's codes are switched off."""
-    return Guesses.objects.filter(key=key("code", mobile), count__gte=MOST_CODES).exists()
+    return _SHUT.exists(key=key("code", mobile))
 
 
 def forgive(kind: Kind, subject: str) -> bool:

@@ -12,12 +12,13 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.crypto import constant_time_compare
+from django.utils.html import escape
 
-from accounts import browser
+from accounts import browser, waits
 from accounts.mobile import masked
 from accounts.models import User
-from accounts.sessions import SessionStore
-from tasks import delivery
+from accounts.sessions import SessionStore, has_ended, visitor
+from tasks import delivery, usual
 from tasks.delivery import MAX_ATTEMPTS
 from tasks.models import Delivery
 from tasks.models import State as DeliveryState
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 SOCKET = "/ws/"
 SESSION_CHANGED = "session.changed"
-WAIT_BEGAN = "wait.began"
+# With `seconds`: the wait for a number of which no row of this browser tells; 0, it waits no more.
+WAIT_CHANGED = "wait.changed"
+# Stands for a number in words that are kept for whoever is shown the same: no number has this letter, and no name.
+NUMBER = "\ue000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,11 @@ class State:
     mobile: str = ""
     # Why it failed: a tasks.gateways.Reason.
     reason: str = ""
+    # Which carrier of the chain has it, counted from 1.
+    route: int = 1
+    # Once it is sent: seconds that it usually takes from there to the handset, 0 when nobody knows; seconds since.
+    usual: int = 0
+    waited: int = 0
     # Seconds until another code may be asked for.
     wait: float = 0.0
     connection: str = "connecting"
@@ -67,6 +76,18 @@ class State:
         """Whether more is to come without anybody asking."""
         return self.delivery in delivery.UNFINISHED
 
+    @property
+    def pace(self) -> str:
+        """How a message that was sent does: `usual`, `slow`, empty when that cannot be said."""
+        if not self.usual:
+            return ""
+        return "slow" if self.waited >= usual.too_long(self.usual) else "usual"
+
+    @property
+    def slow_in(self) -> float:
+        """Seconds until it counts as slow, 0 when it does not come to that."""
+        return usual.too_long(self.usual) - self.waited if self.pace == "usual" else 0.0
+
     def as_json(self) -> dict[str, Any]:
         """Return the state for a program; what does not apply is left out."""
         state: dict[str, Any] = {"state": self.delivery or None, "attempt": self.attempt, "seconds": self.seconds}
@@ -77,10 +98,11 @@ class State:
 
 def of_row(row: Delivery | None, *, username: str = "", socket: str = SOCKET, connection: str = "connecting") -> State:
     """Return the state that a delivery's row tells. `row.now`, the database's time, is used where it was read along."""
-    if row is None:
+    if row is None or row.withdrawn_at:
         return State(username=username, socket=socket, connection=connection)
     now = getattr(row, "now", row.created_at)
     retrying = row.state == DeliveryState.RETRYING
+    usually, waited = _under_way(row, now)
     return State(
         username=username,
         # Once its code is used, there is nothing more to tell.
@@ -90,6 +112,9 @@ def of_row(row: Delivery | None, *, username: str = "", socket: str = SOCKET, co
         retry_in=max(0, math.ceil((row.due_at - now).total_seconds())) if retrying else 0,
         mobile=masked(row.mobile),
         reason=row.reason,
+        route=row.route + 1,
+        usual=usually,
+        waited=waited,
         wait=max(0.0, (row.resend_at - now).total_seconds()),
         connection=connection,
         socket=socket,
@@ -98,11 +123,22 @@ def of_row(row: Delivery | None, *, username: str = "", socket: str = SOCKET, co
     )
 
 
+def _under_way(row: Delivery, now: datetime) -> tuple[int, int]:
+    """Return how many seconds a message usually takes from sent to delivered, 0 for unknown, and has taken so far."""
+    if row.state != DeliveryState.SENT or row.sent_at is None or now - row.created_at > delivery.code_life():
+        return 0, 0
+    seconds = usual.seconds(row.gateway)
+    if seconds is None:
+        return 0, 0
+    return max(1, round(seconds)), max(0, round((now - row.sent_at).total_seconds()))
+
+
 def of_request(request: HttpRequest, *, socket: str = SOCKET) -> State:
     """Return the state of the browser that sent a request."""
     own = browser.of(request.session)
     username = request.user.get_username() if request.user.is_authenticated else ""
-    return of_row(delivery.latest(own) if own else None, username=username, socket=socket)
+    state = of_row(delivery.latest(own) if own else None, username=username, socket=socket)
+    return state.waiting(waits.left(request.COOKIES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +161,8 @@ def of_session(key: str) -> Visitor | None:
     It only reads. Channels' own look-up ends a session signed with a former SECRET_KEY, and a handshake
     cannot hand out the new cookie that Django's would need.
     """
+    if visitor(key) and has_ended(key):
+        return None
     data = SessionStore(key).load()
     planted = data.get(browser.KEY)
     if not isinstance(planted, str):
@@ -142,8 +180,29 @@ def of_session(key: str) -> Visitor | None:
 
 def leaves(state: State, *names: str) -> str:
     """Return the named leaves (`account`, `delivery`, `countdown`, `connection`, `live`) as one push or reply."""
-    context = {"state": state, "oob": True}
-    return "\n".join(render_to_string(f"live.html#{name}", context) for name in names)
+    if "delivery" in names:
+        # After it, for a page that leaves the same delivery alone.
+        names = (*names, "waited")
+    return "\n".join(_leaf(name, state) for name in names)
+
+
+def _leaf(name: str, state: State) -> str:
+    """Return one leaf. Thousands of pages show the same few: only a name and a number are somebody's own."""
+    if name == "account" and state.username:
+        return _rendered.__wrapped__(name, state, "")
+    shared = replace(
+        state,
+        mobile=NUMBER if state.mobile else "",
+        # Nobody is shown a fraction. A countdown is in no other leaf, and in its own there is nothing else.
+        wait=state.seconds if name == "countdown" else 0.0,
+        username="", resend_at=None, expires_at=None,
+    )  # fmt: skip
+    return _rendered(name, shared, translation.get_language()).replace(NUMBER, escape(state.mobile))
+
+
+@lru_cache(maxsize=512)
+def _rendered(name: str, state: State, _language: str | None) -> str:
+    return render_to_string(f"live.html#{name}", {"state": state, "oob": True, "oob_waited": name == "waited"})
 
 
 @lru_cache(maxsize=1024)

@@ -7,10 +7,11 @@ import unicodedata
 
 import phonenumbers
 from django.conf import settings
-from phonenumbers import PhoneNumberFormat, PhoneNumberType
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneNumberFormat, PhoneNumberType
 
 # ASCII only: phonenumbers itself would take Arabic-Indic digits, letters as keypad digits, and extensions.
 SPELLING = re.compile(r"\+?[0-9][0-9 ().\-]{3,30}")
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 MOBILE_TYPES = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
 
 
@@ -51,11 +52,21 @@ def masked(mobile: str) -> str:
     """Return a number as pages may show it: enough for its owner, too little for a stranger."""
     if not mobile:
         return ""
-    try:
-        national = phonenumbers.national_significant_number(phonenumbers.parse(mobile))
-    except phonenumbers.NumberParseException:
+    national = _national(mobile)
+    if not national:
         # Somebody has written it past us. It is no number, and nothing of it is shown.
         return "****"
     # At least four digits stay hidden, in an eight-digit number as well.
     shown = max(0, min(4, len(national) - 3 - 4))
     return f"{national[:3]} **** {national[-shown:] if shown else ''}".strip()
+
+
+def _national(mobile: str) -> str:
+    """Return a number without its country's digits, empty when it is not E.164. (ITU-T E.164, 6.2: no country's digits
+    begin those of another.)
+    """
+    if E164.fullmatch(mobile):
+        for length in (1, 2, 3):
+            if int(mobile[1 : 1 + length]) in COUNTRY_CODE_TO_REGION_CODE:
+                return mobile[1 + length :]
+    return ""

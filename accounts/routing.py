@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from channels.routing import URLRouter
-from django.urls import path, re_path
+from typing import TYPE_CHECKING, Any
 
 from accounts.consumers import PageConsumer, PhoneConsumer, QueueConsumer
 from accounts.door import refuse
 
-websocket = URLRouter(
-    [
-        path("ws/", PageConsumer.as_asgi()),
-        path("ws/dev/phone/", PhoneConsumer.as_asgi()),
-        path("ws/dev/queue/", QueueConsumer.as_asgi()),
-        # Any other path; without this the router's error would be a traceback in the log.
-        re_path("", refuse),  # type: ignore[arg-type]
-    ]
-)
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+PLACES: dict[str, Callable[[Any, Any, Any], Awaitable[None]]] = {
+    "/ws/": PageConsumer.as_asgi(),
+    "/ws/dev/phone/": PhoneConsumer.as_asgi(),
+    "/ws/dev/queue/": QueueConsumer.as_asgi(),
+}
+
+
+def websocket(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
+    """Serve a socket at its place; there is none at any other path."""
+    application: Callable[[Any, Any, Any], Awaitable[None]] = PLACES.get(scope["path"], refuse)
+    return application(scope, receive, send)

@@ -8,23 +8,30 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import render, resolve_url
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import answers, browser, codes, guesses, live, proof
+from accounts import answers, browser, codes, guesses, live, proof, waits
 from accounts.address import hashed_address
-from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, sent
+from accounts.first_page import first_page
+from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, WithdrawForm, sent
+from accounts.mobile import masked
 from accounts.models import User
 from project import headers, redis
 from project.push import push, push_after
-from tasks import delivery
+from tasks import delivery, withdrawal
 
 if TYPE_CHECKING:
     from accounts.forms import Form
 
 logger = logging.getLogger(__name__)
+
+# The place of a form's message, by where it is sent.
+FORMS = {"/login/": "password", "/code/": "code", "/login/code/": "verify"}
 
 
 @never_cache
@@ -33,7 +40,7 @@ def login(request: HttpRequest) -> HttpResponse:
     """Show both ways in; take a username or mobile number and a password."""
     if request.method != "POST":
         destination = PasswordForm(request.GET).destination(request)
-        return render(request, answers.PAGE, {"next": destination})
+        return first_page(request, lambda: render(request, answers.PAGE, {"next": destination}))
     form = PasswordForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()
@@ -77,13 +84,7 @@ def code(request: HttpRequest) -> HttpResponse:
             proven=proven,
         )
     except codes.TooFrequent as wait:
-        # The running state, not a bare error: this may be a second click on what works already.
-        state = live.of_request(request)
-        if wait.seconds > state.wait + 1:
-            # Another browser has asked for this number. No row of this one tells its sockets to count.
-            push(delivery.group(own), live.WAIT_BEGAN, seconds=wait.seconds)
-        state = state.waiting(wait.seconds)
-        return answers.refusal(request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=wait.seconds)
+        return _too_frequent(request, own, form.cleaned_data["mobile"], wait.seconds)
     except codes.LimitReached as wait:
         return answers.refusal(request, "SMS_LIMIT", place="code", status=429, seconds=wait.seconds)
     except guesses.Shut:
@@ -92,7 +93,32 @@ def code(request: HttpRequest) -> HttpResponse:
         return answers.proof_needed(request, place="code", again=bool(form.cleaned_data["altcha"]))
     except (codes.Unavailable, redis.Unavailable):
         return answers.refusal(request, "UNAVAILABLE", place="code", status=503, seconds=5)
-    return answers.state_reply(request, live.of_row(row), place="code", status=202)
+    response = answers.state_reply(request, live.of_row(row), place="code", status=202)
+    waits.forget(response, request.COOKIES)
+    return response
+
+
+@never_cache
+@require_POST
+def withdraw(request: HttpRequest) -> HttpResponse:
+    """Take back what was asked for last: it was the wrong number. Another may be asked for at once."""
+    form = WithdrawForm(sent(request))
+    own = browser.of(request.session)
+    row = delivery.latest(own) if own else None
+    if own is None or not form.is_valid() or (row and not form.means(row.mobile)):
+        # From a page that has not heard of the newer request: it is shown that one.
+        return answers.state_reply(request, live.of_request(request), place="code", status=200)
+    message = None
+    if row and withdrawal.withdraw(row.pk):
+        logger.info("delivery %s taken back", row.pk[:8])
+        row.refresh_from_db(fields=["state", "withdrawn_at"])
+        message = answers.withdrawn(masked(row.mobile), gone=row.state not in withdrawal.STAYED)
+    state = live.of_row(row, username=request.user.get_username())
+    # Of whatever number it was: this page waits no more.
+    push(delivery.group(own), live.WAIT_CHANGED, seconds=0)
+    response = answers.state_reply(request, state, place="code", status=200, message=message)
+    waits.forget(response, request.COOKIES)
+    return response
 
 
 @never_cache
@@ -133,10 +159,11 @@ def logout(request: HttpRequest) -> HttpResponse:
     """End the session and give this browser a fresh one."""
     before = browser.of(request.session)
     auth.logout(request)
-    browser.plant(request.session)
+    browser.replant(request.session)
     # The next page clears what this one's have kept here.
     request.session[headers.SIGNED_OUT] = True
     response = answers.gone_to(request, resolve_url("home"))
+    waits.forget(response, request.COOKIES)
     response.delete_cookie("username", samesite="Lax")
     response.cookies["username"]["secure"] = settings.SESSION_COOKIE_SECURE or ""
     return _tell_tabs(response, before)
@@ -153,12 +180,34 @@ def state(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a POST without a valid token: nothing was changed. A page of htmx loads itself anew, with a fresh one."""
+    """Answer a POST without a valid token: nothing was changed. The answer brings a token, and what was typed stays."""
     if answers.wants_json(request):
         return JsonResponse({"code": "CSRF", "errmsg": answers.errmsg("CSRF")}, status=403)
-    response = render(request, "403_csrf.html", status=403)
+    get_token(request)
     if request.headers.get("HX-Request") == "true":
-        response["HX-Refresh"] = "true"
+        # latchkey.js sends the form again, once. Leaves, so that it takes this for an answer of ours.
+        response = HttpResponse('<p id="trouble" hx-swap-oob="innerHTML"></p>', status=403)
+        response["X-Token"] = "fresh"
+        return response
+    place = FORMS.get(request.path)
+    # Only the browser itself writes this header. Of a stranger's form nothing comes back: one press would send it.
+    if place and request.headers.get("Sec-Fetch-Site") == "same-origin":
+        text = _("Nothing was sent: this page had grown old, or your browser keeps no cookies. Please try once more.")
+        return answers.refusal(request, "CSRF", place=place, status=403, text=text)
+    return render(request, "403_csrf.html", status=403)
+
+
+def _too_frequent(request: HttpRequest, own: str, mobile: str, seconds: float) -> HttpResponse:
+    """Answer with the running state, not a bare error: this may be a second click on what works already."""
+    state = live.of_request(request)
+    # Another browser has asked for this number, or this one has taken it back: no row of it says to count.
+    untold = seconds > state.wait + 1
+    if untold:
+        push(delivery.group(own), live.WAIT_CHANGED, seconds=seconds)
+    state = state.waiting(seconds)
+    response = answers.refusal(request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=seconds)
+    if untold:
+        waits.remember(response, mobile, seconds)
     return response
 
 
@@ -178,9 +227,14 @@ def _may_guess(form: Form) -> bool:
 def _signed_in(request: HttpRequest, user: User, form: Form) -> HttpResponse:
     """Open the session, set what a page may show, tell the other tabs, and send the visitor on."""
     before = browser.of(request.session)
+    key = request.session.session_key
     auth.login(request, user)
     logger.info("user %s signed in", user.pk)
-    browser.plant(request.session)
+    # Whoever is signed in already, and signs in again, goes on with the same session.
+    if request.session.session_key != key:
+        own = browser.replant(request.session)
+        if before:
+            delivery.move(before, own)
     age = settings.REMEMBERED_AGE if form.cleaned_data["remembered"] else None
     # 0: the cookie ends with the browser.
     request.session.set_expiry(age or 0)

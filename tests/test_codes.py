@@ -14,8 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import phonenumbers
 import pytest
 import redis
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from accounts.mobile import masked
 from tasks import otp
@@ -803,3 +805,18 @@ def test_another_secret_makes_other_codes() -> None:
 def test_a_masked_number_hides_at_least_four_digits(mobile: str, shown: str) -> None:
     """T-13."""
     assert masked(mobile) == shown
+
+
+def test_what_is_masked_is_the_number_without_its_country() -> None:
+    for region in phonenumbers.SUPPORTED_REGIONS:
+        for kind in (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE):
+            number = phonenumbers.example_number_for_type(region, kind)
+            if number is not None:
+                e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+                assert masked(e164).startswith(phonenumbers.national_significant_number(number)[:3]), e164
+
+
+@pytest.mark.parametrize("text", ["13800138000", "+8613800138000 ", "+86", "+9991234567", "+86138O0138000", "margaret"])
+def test_of_what_is_no_number_nothing_is_shown(text: str) -> None:
+    """T-13."""
+    assert masked(text) == "****"

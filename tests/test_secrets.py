@@ -178,13 +178,11 @@ def parts_break(day: Day) -> None:
     assert person.enter(code).status_code == 503
     assert person.ask(day.number()).status_code == 503
     stack.signal_valkey(signal.SIGCONT)
-    rows = {row["session_key"] for row in stack.rows("SELECT session_key FROM django_session")}
     broken = day.person()
     broken.get("/login/")
-    (key,) = {row["session_key"] for row in stack.rows("SELECT session_key FROM django_session")} - rows
-    stack.rows("UPDATE django_session SET expire_date = '2999-99-99 00:00:00' WHERE session_key = ?", key)
+    broken.take_session(stack.broken_session())
     assert broken.post("/code/", mobile=day.number(), password=PASSWORD).status_code == 500
-    stack.rows("DELETE FROM django_session WHERE session_key = ?", key)
+    stack.rows("DELETE FROM django_session WHERE session_data = ''")
 
 
 def codes_of(day: Day) -> set[str]:
@@ -281,7 +279,7 @@ def test_an_error_page_tells_nothing_of_us(tmp_path: Path) -> None:
     with Stack(tmp_path, workers=0, **{**PRODUCTION, "LOG_LEVEL": "DEBUG"}) as stack:
         person, mobile = stack.person(), number()
         person.get()
-        stack.rows("UPDATE django_session SET expire_date = '2999-99-99 00:00:00'")
+        person.take_session(stack.broken_session())
         cookies = dict(person.http.cookies.items())
         answers = [
             person.post("/code/", mobile=mobile, password=PASSWORD),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from accounts.sessions import KEY, hashed
+from accounts.sessions import KEY, VISITOR, SessionStore, hashed, visitor, visitor_key
+from project.keys import derive
 from tests.numbers import number
 from tests.stack import wait_until
 
@@ -70,8 +71,9 @@ def test_who_has_read_the_table_has_no_session(stack: Stack, ann: Person) -> Non
 
 def test_who_can_write_the_table_cannot_put_somebody_s_session_in_his_own(stack: Stack, ann: Person) -> None:
     """A row's content is signed for the row's own key."""
-    eve = stack.person()
-    eve.get()
+    eve, mobile = stack.person(), number()
+    eve.ask(mobile)
+    eve.enter(stack.phone.code_for(mobile))
     [row] = stack.rows("SELECT session_data FROM django_session WHERE session_key = ?", hashed(key_of(ann)))
     for key in (key_of(eve), "e" * 32):
         stack.rows("DELETE FROM django_session WHERE session_key = ?", hashed(key))
@@ -87,22 +89,37 @@ def test_who_can_write_the_table_cannot_put_somebody_s_session_in_his_own(stack:
 
 
 def test_a_session_s_key_has_more_random_bits_than_anybody_can_try(stack: Stack) -> None:
-    """ASVS 5.0, 7.2.3."""
-    keys = set()
+    """ASVS 5.0, 7.2.3: a visitor's 128, a session's 165."""
+    visitors = set()
     for _ in range(20):
         person = stack.person()
         person.get()
-        keys.add(key_of(person))
-    assert len(keys) == 20
-    assert all(KEY.fullmatch(key) for key in keys)
-    letters = {letter for key in keys for letter in key}
-    assert len(letters) == 36, "or they are not drawn from all 36"
+        visitors.add(key_of(person))
+    assert all(VISITOR.fullmatch(key) for key in visitors)
+    assert len({key[:32] for key in visitors}) == 20
+    letters = {letter for key in visitors for letter in key[:32]}
+    assert len(letters) == 16, "or they are not drawn from all 16"
+    own = {SessionStore()._get_new_session_key() for _ in range(20)}
+    assert len(own) == 20
+    assert all(KEY.fullmatch(key) for key in own)
+    assert len({letter for key in own for letter in key}) == 36, "or they are not drawn from all 36"
     assert 32 * math.log2(36) >= 128
 
 
 @pytest.mark.parametrize(
     "made_up",
-    ["a" * 32, "A" * 32, "a" * 31, "a" * 33, "a" * 3000, "' OR 1=1 --", "../../secret_key", "%00" * 11, "é" * 32],
+    [
+        "a" * 32,
+        "a" * 72,
+        "A" * 32,
+        "a" * 31,
+        "a" * 33,
+        "a" * 3000,
+        "' OR 1=1 --",
+        "../../secret_key",
+        "%00" * 11,
+        "é" * 32,
+    ],
 )
 def test_a_key_that_we_have_not_made_is_never_taken_up(stack: Stack, made_up: str) -> None:
     """T-37: the visitor is given another."""
@@ -111,16 +128,37 @@ def test_a_key_that_we_have_not_made_is_never_taken_up(stack: Stack, made_up: st
     answer = person.http.get("/login/", headers=[(b"Cookie", f"sessionid={made_up}".encode())])
     assert answer.status_code == 200
     given = key_of(person)
-    assert KEY.fullmatch(given)
+    assert VISITOR.fullmatch(given)
     assert given != made_up
-    assert stack.rows("SELECT count(*) AS n FROM django_session")[0]["n"] == before + 1
+    assert stack.rows("SELECT count(*) AS n FROM django_session")[0]["n"] == before, "who comes by leaves no row"
     assert stack.rows("SELECT 1 FROM django_session WHERE session_key = ?", hashed(made_up)) == []
+
+
+def test_a_visitor_s_key_is_taken_as_we_have_given_it_or_not_at_all(settings: Any) -> None:
+    """T-37: no part of it can be changed, it ends by itself, and it outlives a change of SECRET_KEY."""
+    planted = "0123456789abcdef" * 2
+    key = visitor_key(planted)
+    assert SessionStore(key).load() == {"browser": planted}
+    for at in range(len(key)):
+        changed = key[:at] + ("0" if key[at] != "0" else "1") + key[at + 1 :]
+        assert SessionStore(changed).session_key is None
+    life, settings.SESSION_COOKIE_AGE = settings.SESSION_COOKIE_AGE, -1
+    assert visitor(key) is None
+    settings.SESSION_COOKIE_AGE = life
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another: one two three four five six seven"
+    derive.cache_clear()
+    assert visitor(key) == planted
+    settings.SECRET_KEY_FALLBACKS = []
+    assert visitor(key) is None
+    derive.cache_clear()
 
 
 def test_expired_sessions_are_cleared_away_and_no_others(stack: Stack, ann: Person) -> None:
     """`manage.py clearsessions` works on our rows."""
-    old = stack.person()
-    old.get()
+    old, mobile = stack.person(), number()
+    old.ask(mobile)
+    old.enter(stack.phone.code_for(mobile))
     expired = hashed(key_of(old))
     stack.rows("UPDATE django_session SET expire_date = '2020-01-01 00:00:00' WHERE session_key = ?", expired)
     stack.manage("clearsessions")

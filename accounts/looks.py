@@ -1,0 +1,114 @@
+"""Looks that no event asked for: a push may be lost, and a session may end in silence.
+
+Every open page is looked at every `EVERY` seconds. Page by page that would be a thousand reads a second for 8,000
+pages, and nearly all of them find what was there before. So a slot of pages is asked for together, in three queries,
+and only a page of which something is different than at its last look reads the truth for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Protocol
+
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Now
+
+from accounts.models import User
+from accounts.sessions import SessionStore
+from tasks.models import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+logger = logging.getLogger(__name__)
+
+# Seconds from one look at a page to its next: a page must not be wrong for longer than ten seconds.
+EVERY = 8
+# Pages in one query. SQLite takes 32,766 values, PostgreSQL plans a thousand well.
+TOGETHER = 500
+LOOK = {"type": "look"}
+
+
+class Page(Protocol):
+    """What a page is known by: where its session is, its browser's hash, its user or 0; and what the last look saw."""
+
+    session: str
+    browser: str
+    user: int
+    seen: int | None
+
+    def poke(self, event: Mapping[str, str]) -> None:
+        """Have it read the truth for itself."""
+
+
+class Rounds:
+    """The pages of this process, a slot of them each second."""
+
+    def __init__(self, read: Callable[[Callable[..., list[int]], Sequence[Page]], Awaitable[list[int]]]) -> None:
+        """Take what calls a function in a thread that may read the database."""
+        self._read = read
+        self._slots: list[set[Page]] = [set() for _ in range(EVERY)]
+        self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._next = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, page: Page) -> None:
+        """Look at a page from now on, for the first time when `EVERY` seconds are nearly over: it was just read."""
+        self.remove(page)
+        # Of two slots one, so that pages that come all at once are looked at in two parts at least.
+        self._slots[(self._next - random.choice((1, 2))) % EVERY].add(page)  # noqa: S311
+        if not self._timer:
+            self._timer = asyncio.get_running_loop().call_later(1, self._tick)
+
+    def remove(self, page: Page) -> None:
+        """Look at it no more."""
+        for slot in self._slots:
+            slot.discard(page)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if any(self._slots):
+            self._timer = asyncio.get_running_loop().call_later(1, self._tick)
+        now = self._next
+        self._next = (now + 1) % EVERY
+        # A database that is so slow is not asked the same again.
+        if self._slots[now] and now not in self._under_way:
+            self._under_way[now] = asyncio.ensure_future(self._look(now))
+
+    async def _look(self, now: int) -> None:
+        pages = list(self._slots[now])
+        try:
+            for start in range(0, len(pages), TOGETHER):
+                some = pages[start : start + TOGETHER]
+                for page, seen in zip(some, await self._read(fingerprints, some), strict=True):
+                    if page.seen != seen:
+                        # What it reads for itself is read later than this, so no change is lost between the two.
+                        page.seen = seen
+                        page.poke(LOOK)
+        except Exception as error:  # noqa: BLE001  (the database's own errors, and whatever else: nobody sees)
+            logger.warning("pages look for themselves: %s", type(error).__name__)
+            for page in pages:
+                page.poke(LOOK)
+        finally:
+            del self._under_way[now]
+
+
+def fingerprints(pages: Sequence[Page]) -> list[int]:
+    """Return for each page a number that is another one when what it shows may have changed. Reads the database."""
+    model = SessionStore.get_model_class()
+    sessions = dict(
+        model.objects.filter(session_key__in={page.session for page in pages}, expire_date__gt=Now())
+        .values_list("session_key", "session_data")
+    )  # fmt: skip
+    newest = Delivery.objects.filter(browser=OuterRef("browser")).order_by("-created_at").values("created_at")[:1]
+    rows = Delivery.objects.filter(browser__in={page.browser for page in pages}, created_at=Subquery(newest))
+    at = [field.attname for field in Delivery._meta.concrete_fields].index("browser")
+    deliveries = {row[at]: row for row in rows.values_list()}
+    users = {
+        row[0]: row
+        for row in User.objects.filter(pk__in={page.user for page in pages if page.user})
+        .values_list("pk", "username", "password", "is_active")
+    }  # fmt: skip
+    return [hash((sessions.get(page.session), deliveries.get(page.browser), users.get(page.user))) for page in pages]
