@@ -81,6 +81,9 @@
   let held = "";
   document.addEventListener("htmx:oobBeforeSwap", ({ target, detail }) => {
     const fresh = detail.fragment.firstElementChild;
+    // Seconds that pass inside of a leaf do not make it another one: they come after it, as a leaf of their own.
+    const passed = $("#waited", target);
+    if (fresh && passed) $("#waited", fresh)?.replaceWith(passed.cloneNode(true));
     const same = fresh?.isEqualNode(target) && !target.matches(".message, #live");
     if (overtaken(target) || same) detail.shouldSwap = false;
     else if (target.contains(document.activeElement)) held = document.activeElement.id;
@@ -127,6 +130,31 @@
     else if (status >= 400 && !responseText.includes("hx-swap-oob")) trouble(status >= 500 ? "away" : "refused");
     else blame(detail.elt);
   });
+
+  // A token that had grown old: the refusal has brought a fresh one, and the same form goes once more, as it stands.
+  const again = new WeakSet();
+  document.addEventListener("htmx:afterRequest", ({ detail: { elt: form, xhr } }) => {
+    if (xhr.getResponseHeader("X-Token") !== "fresh") return again.delete(form);
+    if (again.has(form)) return trouble("refused");
+    again.add(form);
+    // Behind htmx's own end of this request.
+    setTimeout(() => form.requestSubmit());
+  });
+
+  // A sentence that speaks of a wait is true until the wait is over. Timed once: a leaf that is replaced is a new one.
+  const timed = new WeakSet();
+  const waits = () => {
+    for (const leaf of document.querySelectorAll(".message[data-seconds]")) {
+      if (timed.has(leaf)) continue;
+      timed.add(leaf);
+      setTimeout(() => {
+        leaf.textContent = leaf.dataset.then;
+        leaf.classList.add("calm");
+      }, leaf.dataset.seconds * 1000);
+    }
+  };
+  new MutationObserver(waits).observe(document.body, { childList: true, subtree: true });
+  waits();
 
   // ---- The proof that no robot asks: its script comes when the server wants one
 

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.window import Visitor
 from tests.numbers import number
+from tests.scan import proxy
+from tests.scan.site import Site
 from tests.stack import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from playwright.sync_api import WebSocketRoute
+    from playwright.sync_api import Browser, Page, Route, WebSocketRoute
 
-    from tests.browser.window import Visitor
     from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
@@ -167,3 +170,114 @@ def test_a_redis_that_dies_and_comes_back_empty_leaves_pages_that_are_right(
     tab.shows("sent", 1)
     other.shows("sent", 1)
     other.is_live()
+
+
+# --- A token that had grown old ---
+
+
+def test_a_form_whose_token_is_gone_goes_again_by_itself_with_what_was_typed(
+    visit: Callable[..., Visitor], stack: Stack
+) -> None:
+    """T-46: cookies were cleared while the page was open. The refusal brings a new token, and nobody notices."""
+    stack.user("frank", password=PASSWORD)
+    visitor = visit(stack)
+    visitor.expects("status of 403")
+    tab = visitor.open()
+    tab("#username").fill("frank")
+    visitor.context.clear_cookies(name="csrftoken")
+    answers: list[int] = []
+    tab.page.on("response", lambda answer: answers.append(answer.status) if answer.request.method == "POST" else None)
+    tab.login("frank", PASSWORD)
+    tab.page.wait_for_url(f"{stack.url}/")
+    tab.user("frank")
+    assert answers == [403, 200], "or this test means nothing"
+    # The page's other form, and a token that is gone again: it goes again each time.
+    tab.go("/login/")
+    visitor.context.clear_cookies(name="csrftoken")
+    tab("#in-out").click()
+    tab.user("")
+
+
+def test_a_form_that_no_token_helps_is_sent_twice_and_no_more(visit: Callable[..., Visitor], stack: Stack) -> None:
+    """Something on the way takes each token out: the page says that it did not work, and does not go round for ever."""
+    visitor = visit(stack)
+    visitor.expects("status of 403")
+    tab = visitor.open()
+    sent: list[str] = []
+
+    def without_token(route: Route) -> None:
+        sent.append(route.request.url)
+        headers = {name: value for name, value in route.request.headers.items() if name != "x-csrftoken"}
+        route.continue_(headers=headers, post_data="username=frank")
+
+    tab.page.route("**/login/", without_token)
+    tab.login("frank", PASSWORD)
+    tab.says("#trouble", re.compile("That did not work"))
+    assert len(sent) == 2
+    assert tab("#username").input_value() == "frank"
+    # Pressed again it tries again, in the same way.
+    tab.login("frank", PASSWORD)
+    expect(tab("#trouble")).not_to_be_empty()
+
+
+def test_without_a_script_a_token_that_is_gone_costs_one_more_press(
+    visit: Callable[..., Visitor], stack: Stack
+) -> None:
+    stack.user("grace", password=PASSWORD)
+    visitor = visit(stack, java_script_enabled=False)
+    visitor.expects("status of 403")
+    tab = visitor.open(live=False)
+    visitor.context.clear_cookies(name="csrftoken")
+    tab.login("grace", PASSWORD)
+    tab.says("#password-message", re.compile("Nothing was sent"))
+    assert tab("#username").input_value() == "grace"
+    visitor.shot(tab, "token-gone")
+    tab.login("grace", PASSWORD)
+    tab.page.wait_for_url(f"{stack.url}/")
+    tab.user("grace")
+
+
+def test_a_strangers_form_gets_nothing_back(visit: Callable[..., Visitor], stack: Stack) -> None:
+    """T-45: what it holds does not come back in a form of ours, where one more press would send it."""
+    visitor = visit(stack)
+    visitor.expects("status of 403")
+    tab = visitor.open("/nowhere/", live=False)
+    visitor.expects("status of 404")
+    stranger = f"{stack.url.replace('127.0.0.1', 'stranger.example.test')}/"
+    form = (
+        f'<form method="post" action="{stack.url}/login/"><input name="username" value="mallory">'
+        '<input name="password" value="her password"><button>Win</button></form>'
+    )
+    tab.page.route(stranger, lambda route: route.fulfill(content_type="text/html", body=form))
+    tab.page.goto(stranger)
+    tab("button").click()
+    expect(tab(".status")).to_have_text("403")
+    assert "mallory" not in tab.page.content()
+    visitor.shot(tab, "stranger")
+
+
+# --- The whole server is away ---
+
+
+@pytest.mark.skipif(not proxy.program(), reason="no nginx here; Debian: apt-get install nginx-light")
+def test_a_visitor_who_comes_while_the_server_restarts_is_let_in_when_it_is_back(
+    chromium: Browser, shots: Callable[[Page, str], None], tmp_path: Path
+) -> None:
+    """The page is nginx's to show and ours to write. It comes back by itself."""
+    with Site(tmp_path) as site:
+        [web] = site.stack.webs
+        for locale, words in (("en-US", "restarting"), ("zh-CN", "重启")):
+            visitor = Visitor(chromium.new_context(locale=locale, ignore_https_errors=True), site.url, shots)
+            visitor.expects("status of 503")
+            web.kill()
+            tab = visitor.open(live=False)
+            expect(tab("main")).to_contain_text(words)
+            # Its own style, under its own policy.
+            expect(tab(".main.button")).to_have_css("background-color", "rgb(20, 22, 27)")
+            visitor.shot(tab, f"restarting-{locale}")
+            web.start()
+            site.stack.wait_for_web()
+            expect(tab("#username")).to_be_visible(timeout=30_000)
+            tab.is_live()
+            assert visitor.troubles == []
+            visitor.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_looks import LOOKS, faults, overflow
+from tests.browser.looks import LOOKS, faults, overflow
 from tests.numbers import number
 
 if TYPE_CHECKING:

@@ -127,7 +127,9 @@ def test_a_carrier_that_never_takes_it_ends_in_failed_and_one_may_ask_again_at_o
     visitor.shot(tab, "failed")
     assert len(carrier.requests) == 4
     assert carrier.sent == []
-    assert [state for state, _ in tab.road] == ["queued", *["sending", "retrying"] * 3, "sending", "failed"]
+    steps = [*["sending", "retrying"] * 3, "sending", "failed"]
+    # A worker that has nothing else to do may have it before a page can be told that it is queued.
+    assert [state for state, _ in tab.road] in (["queued", *steps], steps)
 
     tab(".ask button").click()
     tab.shows("sent", 1)

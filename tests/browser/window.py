@@ -136,9 +136,9 @@ class Tab:
         self(".ask button").click()
 
     def enter(self, code: str) -> None:
-        """Sign in with a code."""
+        """Sign in with a code: it goes by itself, or else with Enter. With both it goes once."""
         self("#code").fill(code)
-        self(".verify button").click()
+        self.page.keyboard.press("Enter")
 
     def login(self, username: str, password: str, *, remembered: bool = False) -> None:
         """Sign in with a password."""
@@ -180,7 +180,7 @@ class Visitor:
         """Say that the server is going to be away."""
         self.expects(r"WebSocket connection to .* failed", r"net::ERR_", r"status of 50[0-9]")
         # What htmx says of the same.
-        self.expects(r"\[object Event\] .*htmx", r"htmx:(afterRequest|sendError)")
+        self.expects(r"\[object Event\] .*page\.", r"htmx:(afterRequest|sendError)")
 
     def shot(self, tab: Tab, name: str) -> None:
         """Keep a picture, if pictures are wanted."""
@@ -190,6 +190,10 @@ class Visitor:
     def cookies(self) -> dict[str, Any]:
         """The browser's cookies by name."""
         return {cookie["name"]: cookie for cookie in self.context.cookies()}
+
+    def take_session(self, key: str) -> None:
+        """Send this as the session's cookie from now on."""
+        self.context.add_cookies([{"name": "sessionid", "value": key, "url": self.url, "httpOnly": True}])
 
     @property
     def troubles(self) -> list[str]:

@@ -1,0 +1,156 @@
+// The one field of the code: six digits, however they come, are sent by themselves, once. And the way back from a wrong
+// number. Comfort, all of it: without this file both forms are plain posts, and the server keeps every rule.
+"use strict";
+
+(() => {
+  const $ = (selector) => document.querySelector(selector);
+  const code = $("#code");
+  const verify = code.form;
+  const ask = $(".ask");
+  const withdraw = $(".withdraw");
+  const DIGITS = 6;
+  // An SMS may still come, or has come.
+  const OPEN = ["queued", "sending", "retrying", "sent", "delivered", "unknown"];
+
+  // ---- What people copy: "123 456", "123-456", full-width digits, a whole message
+
+  const plain = (text) => text.normalize("NFKC").replace(/[\u200b-\u200d\u2060\ufeff]/g, "");
+  const bare = (text) => plain(text).replace(/[\s\p{Pd}]/gu, "");
+  // Six digits in one piece count before six with gaps. Two different codes are none.
+  const found = (text) => {
+    for (const pieces of [/\d+/g, /\d(?:[\s\p{Pd}]?\d)*/gu]) {
+      const codes = new Set((plain(text).match(pieces) ?? []).map(bare).filter(({ length }) => length === DIGITS));
+      if (codes.size) return codes.size === 1 ? [...codes][0] : "";
+    }
+    return "";
+  };
+
+  // ---- Sent once
+
+  // The digits that went last, those that the server has called wrong, and whether an answer is awaited.
+  let sent = "";
+  let wrong = "";
+  let busy = false;
+  let length = code.value.length;
+
+  const signIn = () => {
+    if (/^\d{6}$/.test(code.value) && !busy && code.value !== sent) verify.requestSubmit();
+  };
+  const forget = () => {
+    sent = wrong = "";
+    length = 0;
+    // Written for nothing, it would cost a layout of the page.
+    if (code.value) code.value = "";
+    const message = $("#verify-message");
+    message.textContent = message.dataset.field = "";
+    code.removeAttribute("aria-invalid");
+  };
+  const take = (digits) => {
+    if (!digits) return;
+    code.value = digits;
+    // For whoever listens: it is no error any more.
+    code.dispatchEvent(new Event("input", { bubbles: true }));
+    code.setSelectionRange(DIGITS, DIGITS);
+    signIn();
+  };
+
+  const tidy = (event) => {
+    if (event.isComposing) return;
+    const raw = code.value;
+    const caret = code.selectionStart;
+    const atOnce = event.data?.length > 1 || raw.length - length > 1;
+    const value = (atOnce && found(raw)) || bare(raw);
+    if (value !== raw) {
+      code.value = value;
+      const place = caret === raw.length ? value.length : bare(raw.slice(0, caret)).length;
+      code.setSelectionRange(place, place);
+    }
+    length = value.length;
+    // Who mends a digit in the middle, or takes one away, is not done yet. A script that fills in has its own say.
+    const added = !event.inputType || event.inputType.startsWith("insert");
+    if (event.isTrusted && added && (atOnce || caret === raw.length)) signIn();
+  };
+  code.addEventListener("input", tidy);
+  code.addEventListener("compositionend", tidy);
+  code.addEventListener("paste", (event) => {
+    const digits = found(event.clipboardData.getData("text"));
+    if (!digits) return;
+    event.preventDefault();
+    take(digits);
+  });
+
+  // The keyboard goes to the field as soon as that is shown: by the answer, or by a push. Nobody who is somewhere else
+  // already is fetched back.
+  let expected = false;
+  const receive = () => {
+    if (!expected || !code.getClientRects().length) return;
+    expected = false;
+    if ([document.body, $(".ask button")].includes(document.activeElement)) code.focus();
+  };
+
+  // Before htmx hears of it.
+  document.addEventListener("submit", (event) => {
+    if (event.target === withdraw) {
+      // What this page shows now: a newer request, which it has not heard of, is not taken back.
+      withdraw.elements.number.value = $("#delivery .number")?.textContent ?? "";
+    }
+    if (event.target !== verify) return;
+    if (busy || (wrong && code.value === wrong)) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      if (!busy) code.select();
+    } else sent = code.value;
+  }, true);
+  document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+    if (detail.elt === verify) busy = true;
+    // The next request's SMS is another offer. A push may tell of it before the answer does.
+    if (detail.elt === ask) hangUp();
+  });
+
+  document.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr } }) => {
+    if (elt === verify) {
+      // Signed in: the next page is on its way, and nothing more goes from this one.
+      busy = xhr.status === 200;
+      if (busy) return hangUp();
+      // What was not looked at may be sent again as it is.
+      wrong = xhr.status === 422 ? sent : "";
+      sent = wrong;
+      if (wrong && code.value === wrong && document.activeElement === code) code.select();
+    }
+    if (elt === ask && xhr.status === 202) {
+      forget();
+      expected = true;
+      receive();
+    }
+    if (elt === withdraw && xhr.status === 200 && !$("#delivery").dataset.state) {
+      expected = false;
+      forget();
+      $("#mobile").focus();
+      $("#mobile").select();
+    }
+  });
+
+  // ---- Straight from the SMS, where a browser offers that (WebOTP). One offer for each request: no is no.
+
+  let offer = null;
+  const hangUp = () => {
+    offer?.abort();
+    offer = null;
+  };
+  const listen = () => {
+    if (!OPEN.includes($("#delivery").dataset.state)) return hangUp();
+    if (offer || document.hidden || !("OTPCredential" in window)) return;
+    const mine = offer = new AbortController();
+    navigator.credentials.get({ otp: { transport: ["sms"] }, signal: mine.signal }).then(
+      (message) => offer === mine && take(found(message?.code ?? "")),
+      () => {},
+    );
+  };
+  new MutationObserver(() => {
+    listen();
+    receive();
+  }).observe(document.body, { childList: true, subtree: true });
+  document.addEventListener("visibilitychange", listen);
+  addEventListener("pagehide", hangUp);
+  listen();
+})();
