@@ -2,6 +2,7 @@
 
     python -m bench            some eight minutes
     python -m bench --quick    the same figures in fewer and shorter rounds, two minutes
+    python -m bench --only requests    one group of them; may be given more than once
 
 The table goes to stdout, latest.json and latest.svg to var/bench/. No figure is of any worth on a machine that does
 something else meanwhile; the machine's load before the run stands in the JSON.
@@ -16,18 +17,42 @@ import signal
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 # It decides what the environment of this process is.
 import tests.environment  # noqa: F401
 from bench import client, report, sites
-from bench.figures import ACCOUNTS, Bench, Pace, Sites
-from project import valkey
+from bench.clicks import Clicks
+from bench.deliveries import Deliveries
+from bench.figures import Pace, Requests
+from bench.growth import Growth
+from bench.hashing import Hashing
+from bench.memory import Memory
+from bench.pushes import Pushes
+from bench.queues import Queues
+from bench.servers import Servers
+from bench.starts import Starts
+from bench.ticks import Ticks
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from bench.figures import Figure, Group
 
 FULL, QUICK = Pace(rounds=5, seconds=4), Pace(rounds=3, seconds=2)
+# In the order in which they are measured.
+GROUPS: dict[str, Callable[[sites.Sites, Pace], Group]] = {
+    "requests": Requests,
+    "clicks": Clicks,
+    "pushes": Pushes,
+    "ticks": Ticks,
+    "memory": Memory,
+    "hashing": Hashing,
+    "deliveries": Deliveries,
+    "queues": Queues,
+    "growth": Growth,
+    "servers": Servers,
+    "starts": Starts,
+}
 
 
 def say(text: str) -> None:
@@ -40,7 +65,9 @@ def main() -> int:
     """Measure, print and write. Returns 2 when there is no wrk."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="short rounds")
-    pace = QUICK if parser.parse_args().quick else FULL
+    parser.add_argument("--only", action="append", choices=GROUPS, metavar="NAME", help=", ".join(GROUPS))
+    options = parser.parse_args()
+    pace = QUICK if options.quick else FULL
     try:
         client.program()
     except client.Missing as missing:
@@ -52,29 +79,16 @@ def main() -> int:
     folder = sites.OUT / "run"
     shutil.rmtree(folder, ignore_errors=True)
     with ExitStack() as ends:
-        figures = Bench(_start(ends, folder), pace).all(say)
+        running = sites.Sites(folder, ends, say)
+        figures: list[Figure] = []
+        for name in options.only or GROUPS:
+            for measure in GROUPS[name](running, pace).measures():
+                say((measure.__doc__ or "").splitlines()[0])
+                figures += measure()
     say(f"\n{report.table(figures)}\n")
     report.write(figures, pace, load)
     say(f"Reports: {sites.OUT}")
     return 0
-
-
-def _start(ends: ExitStack, folder: Path) -> Sites:
-    """Start every site. A peer that cannot be installed is said to be missing."""
-    latchkey = ends.enter_context(sites.Latchkey.running(folder / "latchkey"))
-    address = urlsplit(valkey.url(latchkey.folder))
-
-    def redis(database: int) -> str:
-        return address._replace(path=f"/{database}").geturl()
-
-    bare = ends.enter_context(sites.bare(folder / "bare", redis(1)))
-    try:
-        tutorial = ends.enter_context(sites.peer("tutorial", folder / "tutorial", redis(2)))
-        allauth = ends.enter_context(sites.peer("allauth", folder / "allauth", redis(3), accounts=ACCOUNTS))
-    except sites.NotInstalled as problem:
-        say(f"Without the peers: {problem}")
-        return Sites(latchkey, bare, None, None)
-    return Sites(latchkey, bare, tutorial, allauth)
 
 
 def _ended(_number: int, _frame: object) -> None:

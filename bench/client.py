@@ -91,7 +91,8 @@ def program() -> str:
 
 def drive(road: Road, *, seconds: int, connections: int = CONNECTIONS) -> Load:
     """Send requests down a road for some seconds. Raises Missing, or Spoiled when the answers are other ones."""
-    plan = road.site.folder / "load.lua"
+    # One for each road: two may be driven at once.
+    plan = road.site.folder / f"load{road.path.rstrip('/').replace('/', '-')}.lua"
     plan.write_text(_plan(road))
     command = [program(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=30s", f"-s{SCRIPT}"]
     done = subprocess.run([*command, road.site.url, "--", plan], capture_output=True, text=True, check=True)

@@ -8,6 +8,3 @@ from __future__ import annotations
 from project.settings import *  # noqa: F403
 
 DEBUG = False
-# What follows from it, as far as a request feels it.
-WHITENOISE_AUTOREFRESH = False
-WHITENOISE_MAX_AGE = 3600

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import secrets
 import shutil
 import signal
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 from redis import Redis
 
+from project import valkey
 from tests.stack import PATIENCE, ROOT, Part, Stack, free_port, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 OUT = ROOT / "var" / "bench"
 VENV = OUT / "venv"
@@ -29,8 +33,10 @@ LIMITS = {
     f"SMS_{name}": HIGH
     for name in ("PER_HOUR", "PER_DAY", "PER_IP_HOUR", "PER_SESSION_HOUR", "PER_PREFIX_HOUR", "BUDGET_HOUR")
 }
-# As in the world: DEBUG=0 has these two.
-AS_IN_THE_WORLD: dict[str, Any] = {"ALTCHA": "adaptive", "ADMIN": "0"}
+# As in the world: DEBUG=0 has the first two, and the units of docs/operators.md the third.
+AS_IN_THE_WORLD: dict[str, Any] = {"ALTCHA": "adaptive", "ADMIN": "0", "ONE_CORE": "1"}
+# How many numbers allauth knows: more than it can be asked for in a whole run.
+ACCOUNTS = 60_000
 # Threads of each worker: as many as tests.stack gives Latchkey's.
 THREADS = "4"
 
@@ -91,7 +97,7 @@ class Latchkey(Site):
     @contextlib.contextmanager
     def running(cls, folder: Path) -> Iterator[Self]:
         """Run it in a folder."""
-        settings = {"DJANGO_SETTINGS_MODULE": "bench.latchkey", **LIMITS, **AS_IN_THE_WORLD}
+        settings = {"DJANGO_SETTINGS_MODULE": "bench.latchkey", "SOCKETS": HIGH, **LIMITS, **AS_IN_THE_WORLD}
         with Stack(folder, **settings) as stack:
             yield cls(stack)
 
@@ -108,18 +114,79 @@ class Latchkey(Site):
         return super().is_idle() and not self.stack.rows("SELECT 1 FROM tasks_delivery WHERE state = 'sending' LIMIT 1")
 
 
+class Sites:
+    """Everything that is measured. Each starts when it is first asked for; a peer that cannot be installed is None."""
+
+    def __init__(self, folder: Path, ends: contextlib.ExitStack, say: Callable[[str], None]) -> None:
+        """Take where the sites keep their files, what stops them, and how to say that one is missing."""
+        self._folder, self._ends, self._say = folder, ends, say
+
+    @cached_property
+    def latchkey(self) -> Latchkey:
+        """Latchkey. Its Valkey is everybody's."""
+        return self._ends.enter_context(Latchkey.running(self.folder("latchkey")))
+
+    @cached_property
+    def bare(self) -> Site:
+        """A bare template view."""
+        return self._ends.enter_context(bare(self.folder("bare"), self.redis(1)))
+
+    @cached_property
+    def tutorial(self) -> Site | None:
+        """The tutorial view."""
+        return self._peer("tutorial", 2)
+
+    @cached_property
+    def allauth(self) -> Site | None:
+        """django-allauth."""
+        return self._peer("allauth", 3, accounts=ACCOUNTS)
+
+    @cached_property
+    def installed(self) -> bool:
+        """Whether the peers' environment is there. Made when first asked for."""
+        try:
+            install()
+        except NotInstalled as problem:
+            self._say(f"Without the peers: {problem}")
+            return False
+        return True
+
+    def folder(self, name: str) -> Path:
+        """Return where a site keeps its files."""
+        return self._folder / name
+
+    def redis(self, database: int) -> str:
+        """Return the address of one of Valkey's databases. Latchkey has 0, and nobody may take another's."""
+        address = urlsplit(valkey.url(self.latchkey.folder))
+        return address._replace(path=f"/{database}").geturl()
+
+    def _peer(self, name: str, database: int, *, accounts: int = 0) -> Site | None:
+        if not self.installed:
+            return None
+        return self._ends.enter_context(peer(name, self.folder(name), self.redis(database), accounts=accounts))
+
+
 @contextlib.contextmanager
 def bare(folder: Path, redis_url: str) -> Iterator[Site]:
     """Run Django's template view behind Latchkey's middleware and server."""
-    settings = {"DJANGO_SETTINGS_MODULE": "bench.bare.settings", "REDIS_URL": redis_url, **AS_IN_THE_WORLD}
+    world = {**AS_IN_THE_WORLD, "ONE_CORE": "0"}
+    settings = {"DJANGO_SETTINGS_MODULE": "bench.bare.settings", "REDIS_URL": redis_url, **world}
     with Stack(folder, workers=0, **settings) as stack:
+        # Latchkey's two processes may have settled on both cores, and this one shall have what they have.
+        _on_one_core(stack.webs[0].pid)
         yield Site("bare page", folder, stack.url, [], stack.settings["QUEUE_NAME"], stack.redis)
+
+
+def _on_one_core(pid: int) -> None:
+    """Keep a process on one core, as ONE_CORE=1 does."""
+    tasks = Path(f"/proc/{pid}/task")
+    for task in tasks.iterdir() if tasks.exists() else []:
+        os.sched_setaffinity(int(task.name), {max(os.sched_getaffinity(0))})
 
 
 @contextlib.contextmanager
 def peer(name: str, folder: Path, redis_url: str, *, accounts: int = 0) -> Iterator[Site]:
-    """Run a peer, whose name in letters is its queue's as well. Raises NotInstalled."""
-    install()
+    """Run a peer, whose name in letters is its queue's as well. The environment must be there."""
     folder.mkdir(parents=True)
     port = free_port()
     environment = {

@@ -44,7 +44,7 @@ DATABASES = {
         "NAME": os.environ["DATABASE"],
         "CONN_MAX_AGE": 600,
         "OPTIONS": {
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=16000",
             "transaction_mode": "IMMEDIATE",
             "timeout": 5,
         },
