@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/images/ anew, from a real run: `python -m tests.pictures`.
+"""Takes the pictures of docs/images/ anew, from a real run, and those of tests/card.py: `python -m tests.pictures`.
 
 Two windows of one visitor stand side by side: the sign-in page, and the test phone that fails twice before it works.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import sync_playwright
 
 import tests.environment  # noqa: F401  (first: no setting of the developer's own gets in)
+from tests import card
 from tests.catalogue import compile_catalogue
 from tests.stack import Stack
 
@@ -84,6 +85,7 @@ def main() -> None:
             ):
                 taken = windows(browser, stack, number, dark=dark)
                 IMAGES.joinpath(f"{name}.png").write_bytes(picture(browser, taken, dark=dark))
+            card.draw(browser)
             browser.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -21,12 +21,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 import redis
 
+from accounts.sessions import hashed
 from project import valkey
 from tests.person import Person
 from tests.phone import Handset
@@ -225,6 +227,7 @@ class Stack:
         """Hang a process (SIGSTOP), but not in the middle of a write: then nobody else could write either."""
         while True:
             part.signal(signal.SIGSTOP)
+            wait_until(partial(_stands_still, part.pid), PATIENCE, f"{part.name} does not stand still")
             if "DATABASE_URL" in self.settings or self._is_writable():
                 return
             part.signal(signal.SIGCONT)
@@ -276,6 +279,15 @@ class Stack:
         """What the handset has received, by whichever gateway."""
         return Handset(self.url, self.provider)
 
+    def broken_session(self) -> str:
+        """Return the key of a session whose row holds what it cannot hold, so that whoever shows it breaks a view."""
+        key = "".join(random.choices("0123456789abcdef", k=32))
+        row = (
+            "INSERT INTO django_session (session_key, session_data, expire_date) VALUES (?, '', '2999-99-99 00:00:00')"
+        )
+        self.rows(row, hashed(key))
+        return key
+
     def person(self, *, language: str = "en", port: int | None = None, **headers: str) -> Person:
         """Return a visitor with a browser of their own."""
         person = Person(f"http://127.0.0.1:{port or self.ports[0]}", language=language, headers=headers)
@@ -326,6 +338,15 @@ class Stack:
     def logs(self) -> str:
         """Return what every part has logged."""
         return "".join(f"--- {part.name}\n{part.text()}" for part in [*self.webs, *self.workers])
+
+
+def _stands_still(pid: int) -> bool:
+    """Tell whether each thread of a process has stopped: one that is waiting for the disk does so when that is done."""
+    tasks = Path(f"/proc/{pid}/task")
+    if not tasks.exists():
+        time.sleep(0.1)
+        return True
+    return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in tasks.glob("*/stat"))
 
 
 def migrated_database() -> Path:

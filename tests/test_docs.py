@@ -21,7 +21,7 @@ from django.utils import timezone
 from dotenv import dotenv_values
 from packaging.requirements import Requirement
 
-from accounts.routing import websocket
+from accounts.routing import PLACES
 from project import run, worker
 from tasks import delivery
 from tasks.gateways import Answer, Outcome, Reason
@@ -141,11 +141,10 @@ def test_a_page_gives_only_commands_that_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_a_page_gives_only_addresses_that_answer(page: Path) -> None:
-    sockets = {f"/{route.pattern}" for route in websocket.routes}
     pieces = [*code(page), *re.findall(r"<(http://127[^>]+)>", page.read_text())]
     for piece in pieces:
         found = re.fullmatch(r"(?:GET |POST |WS )?(?:http://127\.0\.0\.1:8000)?(/[\w/.-]*)(?:\?\S*)?", piece)
-        if found and not found[1].startswith(FOREIGN_PATHS) and found[1] not in sockets:
+        if found and not found[1].startswith(FOREIGN_PATHS) and found[1] not in PLACES:
             try:
                 resolve(urlsplit(found[1]).path)
             except Resolver404:

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from tests.numbers import number
 from tests.stack import Stack, wait_until
+from tests.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -328,6 +330,17 @@ def test_a_locked_database_promises_nothing(site: Stack) -> None:
         assert person.ask(wanted).status_code == 202
         assert person.enter(site.phone.code_for(wanted)).status_code == 200
         assert rows_of(site, wanted) == ["sent"]
+
+
+def test_who_asks_while_the_database_is_held_waits_for_it_and_not_for_all_before_him(site: Stack) -> None:
+    """T-77: each is told when SQLite's five seconds are over. In turn, nobody would take the last answer."""
+    people = {number(): site.person() for _ in range(12)}
+    assert all(person.token for person in people.values())
+    with locked(site):
+        answers = together([partial(person.ask, mobile) for mobile, person in people.items()])
+    for answer in answers:
+        says_unavailable(answer)
+    assert not any(rows_of(site, mobile) for mobile in people)
 
 
 def test_nothing_is_sent_while_the_attempt_cannot_be_written(site: Stack) -> None:

@@ -13,9 +13,13 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from operator import contains
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -425,6 +429,29 @@ def test_a_deleted_queue_is_made_again(site: Stack, broker: Broker) -> None:
     mobile = number()
     ask(site, mobile)
     wait_for_state(site, mobile, "sent")
+
+
+def test_who_takes_hears_that_a_queue_is_gone_before_there_is_another(storage: RabbitStorage, broker: Broker) -> None:
+    """Or RabbitMQ keeps them at the new queue, and gives them nothing."""
+    got: set[bytes | None] = set()
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            got.add(storage.dequeue())
+        storage.leave()
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(work)
+        try:
+            storage.enqueue(b"before")
+            for body in (b"one", b"two"):
+                time.sleep(STABLE + 0.5)
+                broker.delete(storage.name)
+                storage.enqueue(body)
+                wait_until(partial(contains, got, body), HEALING, "nobody hears of the message")
+        finally:
+            done.set()
 
 
 def test_a_task_ends_well_although_its_connection_broke(site: Stack, proxy: FaultProxy, gateway: Provider) -> None:

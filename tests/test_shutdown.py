@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from typing import TYPE_CHECKING
 
-import pytest
-
-from project.pool import Body, ServerEnded
 from tests.numbers import number
 from tests.provider import Provider
 from tests.providers.fake import Request
@@ -74,15 +70,3 @@ def test_a_server_that_is_asked_to_end_does_not_wait_for_its_own_threads(make_st
         assert web.stop(10) is not None
         for thread in asking:
             thread.join()
-
-
-def test_a_thread_that_reads_a_body_ends_when_the_server_does() -> None:
-    """Found by a chaos run: it waited for a body from a loop that had stopped, and Python waited for the thread."""
-    loop = asyncio.new_event_loop()
-    body = Body(loop, lambda: asyncio.sleep(0))  # type: ignore[arg-type, return-value]
-    try:
-        with pytest.raises(ServerEnded):
-            body.read()
-    finally:
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()

@@ -62,7 +62,8 @@ def test_the_queue_is_never_immediate(stack: Stack) -> None:
     mobile = number()
     with resting(stack):
         assert stack.person().ask(mobile).json()["state"] == "queued"
-        assert raw(stack).llen(queue(stack)) == 1
+        # Twice, if the row was long in coming.
+        assert raw(stack).llen(queue(stack)) in {1, 2}
         assert stack.deliveries()[-1]["state"] == "queued"
     stack.phone.code_for(mobile)
 
@@ -198,7 +199,9 @@ def test_a_push_goes_where_the_layer_listens(stack: Stack) -> None:
             heard.append(layer.deserialize(message["data"]))
     listener.close()
     assert heard
-    assert all(event == {"type": "delivery.changed"} for event in heard), heard
+    group = channel.decode().removeprefix(f"{settings.LAYER_PREFIX}__group__")
+    assert all(event.keys() == {"type", "group"} and event["group"] == group for event in heard), heard
+    assert [event["type"] for event in heard][:2] == ["delivery.accepted", "delivery.changed"]
 
 
 def test_the_layer_is_the_one_without_a_limit() -> None:
@@ -210,7 +213,7 @@ def test_an_idle_socket_stays_open(stack: Stack) -> None:
     """C-1: with the core layer it is closed with 1011 after 5.2 s."""
     page = stack.person().open()
     page.wait_for("connection", state="live")
-    assert page.drain(7) == []
+    assert page.drain(6) == []
     assert page.closed is None
 
 
@@ -221,8 +224,9 @@ def test_sessions_live_in_the_database(stack: Stack) -> None:
     """A cached session can come back from the dead after a logout."""
     assert settings.SESSION_ENGINE == "accounts.sessions"
     assert settings.SESSION_SAVE_EVERY_REQUEST is False
-    person = stack.person()
-    person.get()
+    person, mobile = stack.person(), number()
+    person.ask(mobile)
+    person.enter(stack.phone.code_for(mobile))
     key = person.http.cookies["sessionid"]
     assert len(stack.rows("SELECT 1 FROM django_session WHERE session_key = ?", hashed(key))) == 1
     assert not [name for name in raw(stack).scan_iter("*") if key.encode() in name or b"session" in name]
@@ -303,7 +307,7 @@ def test_the_nonce_of_the_policy_reaches_the_templates(stack: Stack) -> None:
         answer = stack.person().get(path)
         (nonce,) = re.findall(r"'nonce-([^']+)'", answer.headers["Content-Security-Policy"])
         scripts = re.findall("<script[^>]*>", answer.text)
-        assert len(scripts) >= 3
+        assert scripts
         assert all(f'nonce="{nonce}"' in script for script in scripts)
         seen.add(nonce)
     assert len(seen) == 3
@@ -312,6 +316,6 @@ def test_the_nonce_of_the_policy_reaches_the_templates(stack: Stack) -> None:
 def test_a_dead_page_of_debug_does_not_replace_ours(stack: Stack) -> None:
     """Under DEBUG, django-htmx's own tag adds a script that replaces the whole document on an error."""
     html = stack.person().get("/").text
-    assert "django_htmx/htmx-2" in html
+    assert re.search(r"/static/page\.[0-9a-f]{12}\.js", html), "or this test means nothing: htmx is in it"
     assert "django-htmx.js" not in html
     assert "data-debug" not in html

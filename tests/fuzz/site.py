@@ -105,8 +105,8 @@ class Request(NamedTuple):
 
 latin = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=60)
 PATHS = (
-    "/", "/login/", "/code/", "/login/code/", "/logout/", "/state/", "/healthz", "/readyz", "/i18n/setlang/",
-    "/static/latchkey.css", "/dev/phone/", "/dev/queue/", "/admin/", "/admin/login/",
+    "/", "/login/", "/code/", "/code/withdraw/", "/login/code/", "/logout/", "/state/", "/healthz", "/readyz",
+    "/i18n/setlang/", "/static/latchkey.css", "/dev/phone/", "/dev/queue/", "/admin/", "/admin/login/",
     f"/receipts/yuntongxun/{SECRET}/", f"/receipts/aliyun/{SECRET}/", "/ws/",
 )  # fmt: skip
 HEADERS = (

@@ -74,6 +74,8 @@ class Proxy:
         self.port, self.plain_port = free_port(), free_port()
         self.origin = f"https://127.0.0.1:{self.port}"
         self.access_log, self.error_log = folder / "access.log", folder / "error.log"
+        # Where the site writes the pages that nginx shows by itself.
+        self.errors = folder / "errors"
         self.process: subprocess.Popen[bytes] | None = None
 
     def configuration(self, web: int) -> str:
@@ -83,10 +85,13 @@ class Proxy:
         for theirs, ours in (
             ("listen 80;", f"listen 127.0.0.1:{self.plain_port};"),
             ("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
+            # Where the plain port sends people: ours is not the one that goes without saying.
+            ("https://$host$request_uri", f"https://$host:{self.port}$request_uri"),
             ("/etc/ssl/login.example.org.pem", str(pem)),
             ("/etc/ssl/login.example.org.key", str(key)),
             ("server_name login.example.org;", "server_name 127.0.0.1;"),
             ("/var/log/nginx/latchkey.log", str(self.access_log)),
+            ("/srv/latchkey-errors", str(self.errors)),
             ("http://127.0.0.1:8000", f"http://127.0.0.1:{web}"),
         ):
             assert theirs in text, theirs

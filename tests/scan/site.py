@@ -42,6 +42,7 @@ class Site:
         try:
             self.stack.user(USERNAME, password=PASSWORD, mobile="+8613800138000")
             if self.proxy:
+                self.stack.manage("write_error_pages", str(self.proxy.errors))
                 self.proxy.start(self.stack.ports[0])
         except BaseException:
             self.__exit__()

@@ -41,6 +41,7 @@ WAPITI = (
 FORMS: tuple[tuple[str, dict[str, str], str], ...] = (
     ("/login/", {"username": USERNAME, "password": "not the password", "next": "/"}, "username,password,next"),
     ("/code/", {"mobile": "13800138000", "purpose": "login"}, "mobile,purpose"),
+    ("/code/withdraw/", {"number": "13800138000"}, "number"),
     ("/login/code/", {"code": "123456", "mobile": "13800138000", "next": "/"}, "code,mobile,next"),
     ("/state/?lang=en", {}, "lang"),
 )
