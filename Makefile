@@ -3,8 +3,8 @@
 # Another Python beside the first: make test-fast VENV=.venv-3.12 PYTHON=/path/to/python3.12
 VENV ?= .venv
 PYTHON ?=
-# Test processes at a time; each has services of its own.
-JOBS ?= 2
+# Test processes at a time, of which most wait most of the time; each has services of its own.
+JOBS ?= 3
 # Further words for pytest, such as ARGS="-k cooldown".
 ARGS ?=
 
@@ -27,11 +27,11 @@ $(shell rm -rf $(VENV))
 endif
 endif
 
-.PHONY: help run install test test-fast chaos timing fuzz scan bench check format lock upgrade messages pictures clean chromium
+.PHONY: help run install test test-fast chaos timing fuzz scan audit bench bench-smoke profile check format lock upgrade messages pictures clean chromium wrk
 .NOTPARALLEL:
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 run: install ## Start Latchkey at http://127.0.0.1:8000/ (or where HOST and PORT say) until Ctrl-C
 	@$(py) -m project.run --development
@@ -56,8 +56,17 @@ fuzz: $(VENV)/dev.stamp $(catalogues) ## Try arbitrary input on all that reads i
 scan: $(VENV)/dev.stamp $(catalogues) ## Run public scanners and a slow-loris against a site of their own behind nginx
 	@$(py) -m tests.scan $(ARGS)
 
-bench: $(VENV)/dev.stamp $(catalogues) ## Measure Latchkey beside its peers, eight minutes; needs wrk; ARGS="--quick" for a look
+audit: chromium $(VENV)/dev.stamp $(catalogues) ## Hold the pages against Lighthouse and Mozilla's observatory; needs npm and nginx
+	@$(py) -m tests.audit $(ARGS)
+
+bench: wrk $(VENV)/dev.stamp $(catalogues) ## Measure Latchkey beside its peers, some minutes; ARGS="--quick" for a look
 	@$(py) -m bench $(ARGS)
+
+bench-smoke: wrk $(VENV)/dev.stamp $(catalogues) ## Hold the bench's ratios at 70 % of their targets, a minute or two
+	@$(py) -m bench.smoke
+
+profile: wrk $(VENV)/dev.stamp $(catalogues) ## Show where the time goes on the three hottest roads; needs Linux or root
+	@$(py) -m bench.profile
 
 check: $(VENV)/dev.stamp $(catalogues) ## Check style, types, imports, templates, migrations, production settings
 	@bin/check $(VENV)
@@ -84,12 +93,18 @@ messages: $(VENV)/dev.stamp ## Collect the marked sentences for the translators
 pictures: chromium $(VENV)/dev.stamp $(catalogues) ## Take the README's pictures anew, from a real run
 	@$(py) -m tests.pictures
 
+shots: chromium $(VENV)/dev.stamp $(catalogues) ## Take a picture of every page in every state, to look at: var/shots/index.html
+	@$(py) -m tests.shots
+
 clean: ## Remove what can be made again; var/ with its data stays
 	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(catalogues)
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 chromium:
 	@bin/need-chromium
+
+wrk:
+	@bin/need-wrk
 
 $(VENV)/made.stamp:
 	@bin/make-venv $(VENV)
