@@ -152,6 +152,15 @@ class Page:
                 taken.append(frame)
         return taken
 
+    def news(self, seconds: float) -> list[str]:
+        """Take every frame that comes within some seconds, and return those that show anything but what was shown.
+
+        Some six seconds after it came, a page looks by itself, and is told once more what it shows.
+        """
+        before = dict(self.leaves)
+        frames = self.drain(seconds)
+        return [text for text in frames if any(before.get(name) != leaf for name, leaf in leaves(text).items())]
+
     def wait_for(self, leaf: str, within: float = 10.0, /, **attributes: str) -> dict[str, str]:
         """Wait until a leaf has these data attributes (`state="sent"`), and return all it has."""
         deadline = time.monotonic() + within

@@ -57,7 +57,7 @@ class RawSocket:
         with suppress(OSError):
             self.socket.sendall(data)
 
-    def is_ended(self, seconds: float = 5.0) -> bool:
+    def is_ended(self, seconds: float = 20.0) -> bool:
         """Tell whether the server ends the connection within some seconds."""
         self.socket.settimeout(seconds)
         try:

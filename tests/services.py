@@ -16,6 +16,8 @@ import pytest
 
 POSTGRESQL = os.environ.get("LATCHKEY_TEST_POSTGRESQL", "postgres://postgres@127.0.0.1:5432/postgres")
 RABBITMQ = os.environ.get("LATCHKEY_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/")
+# Seconds that one may take to answer on a busy machine. One that is not there says so at once.
+PATIENCE = 20
 
 
 def missing(what: str, how: str) -> NoReturn:
@@ -29,8 +31,7 @@ def rabbitmq() -> str:
     """Return the URL of a RabbitMQ that answers, or skip."""
     parts = urlsplit(RABBITMQ)
     try:
-        with socket.create_connection((parts.hostname, parts.port or 5672), timeout=2) as connection:
-            connection.settimeout(2)
+        with socket.create_connection((parts.hostname, parts.port or 5672), timeout=PATIENCE) as connection:
             # Who speaks AMQP answers this with its first frame, a method on channel 0.
             connection.sendall(b"AMQP\x00\x00\x09\x01")
             answer = connection.recv(1)
@@ -47,7 +48,7 @@ def rabbitmq() -> str:
 def postgresql() -> str:
     """Return the URL of a PostgreSQL in which we may make databases of our own, or skip."""
     try:
-        with psycopg.connect(POSTGRESQL, connect_timeout=2) as connection:
+        with psycopg.connect(POSTGRESQL, connect_timeout=PATIENCE) as connection:
             found = connection.execute("SELECT rolcreatedb FROM pg_roles WHERE rolname = current_user").fetchone()
     except psycopg.OperationalError:
         found = None

@@ -27,7 +27,7 @@ from tests.stack import Stack, wait_until
 from tests.together import tabs, together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.person import Person
 
@@ -57,9 +57,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def brief(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A site whose codes live for five seconds and which knows no cooldown."""
-    with Stack(tmp_path_factory.mktemp("brief"), SMS_CODE_TTL="5", SMS_COOLDOWN="0") as stack:
+def brisk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A site which knows no cooldown."""
+    with Stack(tmp_path_factory.mktemp("brisk"), SMS_COOLDOWN="0") as stack:
         yield stack
 
 
@@ -118,13 +118,13 @@ def test_a_newcomer_gets_a_code_and_an_account(stack: Stack) -> None:
     assert person.username == answer.json()["username"]
 
 
-def test_a_second_login_by_code_is_the_same_account(brief: Stack) -> None:
-    person, mobile = brief.person(), number()
+def test_a_second_login_by_code_is_the_same_account(brisk: Stack) -> None:
+    person, mobile = brisk.person(), number()
     person.ask(mobile)
-    first = person.enter(brief.phone.code_for(mobile)).json()["username"]
-    other = brief.person()
+    first = person.enter(brisk.phone.code_for(mobile)).json()["username"]
+    other = brisk.person()
     other.ask(mobile)
-    assert other.enter(brief.phone.code_for(mobile, 2)).json()["username"] == first
+    assert other.enter(brisk.phone.code_for(mobile, 2)).json()["username"] == first
 
 
 def test_sixty_four_at_once_are_one_sms_and_its_code_works(servers: Stack) -> None:
@@ -215,27 +215,28 @@ def test_the_last_of_five_tries_may_still_be_right(stack: Stack) -> None:
     assert person.enter(code).status_code == 200
 
 
-def test_a_login_forgives_the_guesses_before_it(brief: Stack) -> None:
+def test_a_login_forgives_the_guesses_before_it(brisk: Stack) -> None:
     """T-16: they are consecutive failures, and a right code ends the row."""
     mobile = number()
     for n in range(6):
-        person = brief.person()
+        person = brisk.person()
         person.ask(mobile)
-        code = brief.phone.code_for(mobile, n + 1)
+        code = brisk.phone.code_for(mobile, n + 1)
         for _ in range(4):
             person.enter(wrong(code))
         assert person.enter(code).status_code == 200, "the failures before this login still count"
 
 
-def test_a_code_lives_as_long_as_redis_says(brief: Stack) -> None:
+def test_a_code_lives_as_long_as_redis_says(make_stack: Callable[..., Stack]) -> None:
     """T-23: the challenge dies with its key, whose life is SMS_CODE_TTL."""
+    brief = make_stack(SMS_CODE_TTL="8")
     person, mobile = brief.person(), number()
     person.ask(mobile)
-    code = brief.phone.code_for(mobile)
     delivery = rows_of(brief, mobile)[0]["id"]
     (challenge,) = [key for key in brief.redis.scan_iter("challenge:*") if brief.redis.get(key) == delivery]
-    assert 0 < brief.redis.pttl(challenge) <= 5000
-    wait_until(lambda: not brief.redis.exists(challenge), 10)
+    assert 0 < brief.redis.pttl(challenge) <= 8000
+    code = brief.phone.code_for(mobile)
+    wait_until(lambda: not brief.redis.exists(challenge), 15)
     answer = person.enter(code)
     assert (answer.status_code, answer.json()["code"]) == (422, "SMS_CODE_EXPIRED")
 
@@ -282,13 +283,13 @@ def test_a_code_is_for_one_purpose(stack: Stack) -> None:
     assert len(one) == 4
 
 
-def test_the_newest_code_of_a_browser_is_the_one_that_works(brief: Stack) -> None:
+def test_the_newest_code_of_a_browser_is_the_one_that_works(brisk: Stack) -> None:
     """T-3: in the browser that asked twice."""
-    person, mobile = brief.person(), number()
+    person, mobile = brisk.person(), number()
     person.ask(mobile)
-    old = brief.phone.code_for(mobile)
+    old = brisk.phone.code_for(mobile)
     person.ask(mobile)
-    new = brief.phone.code_for(mobile, 2)
+    new = brisk.phone.code_for(mobile, 2)
     assert old != new
     assert person.enter(old).json() | {"errmsg": ""} == {"code": "SMS_CODE_WRONG", "errmsg": "", "tries_left": 4}
     assert person.enter(new).status_code == 200
@@ -303,11 +304,14 @@ def test_a_newer_request_supersedes_what_has_not_left(strict: Stack) -> None:
     try:
         assert first.ask(mobile).status_code == 202
         strict.wait_for_state("retrying")
-        assert first.state["state"] == "retrying"
+        # Asleep, the worker makes no second attempt before the newer request is there.
+        with resting(strict):
+            assert first.state["state"] == "retrying"
+            operator.page("/dev/phone/", mode="ok")
+            assert second.ask(mobile).status_code == 202
+            assert first.state["state"] == "superseded"
     finally:
         operator.page("/dev/phone/", mode="ok")
-    assert second.ask(mobile).status_code == 202
-    assert first.state["state"] == "superseded"
     code = strict.phone.code_for(mobile)
     wait_until(lambda: all_settled(strict), 15)
     assert [row["state"] for row in rows_of(strict, mobile)] == ["superseded", "sent"]
@@ -405,7 +409,7 @@ def test_fresh_cookies_and_forged_headers_buy_no_sms(stack: Stack) -> None:
         assert person.ask(mobile).status_code == 429
         assert person.ask(number()).status_code == 202
     assert len(rows_of(stack, mobile)) == 1
-    assert len(list(stack.redis.scan_iter("sent:address:*"))) == 1, "a forged address was believed"
+    assert len(set(stack.redis.scan_iter("sent:address:*"))) == 1, "a forged address was believed"
     assert len({row["address"] for row in stack.deliveries()}) == 1
 
 
@@ -421,13 +425,13 @@ def test_an_emptied_redis_forgets_no_cooldown(stack: Stack) -> None:
     assert stack.person().ask(other).status_code == 202, "only that number waits"
 
 
-def test_without_a_cooldown_one_may_ask_again_at_once(brief: Stack) -> None:
-    person, mobile = brief.person(), number()
+def test_without_a_cooldown_one_may_ask_again_at_once(brisk: Stack) -> None:
+    person, mobile = brisk.person(), number()
     for _ in range(3):
         answer = person.ask(mobile)
         assert answer.status_code == 202
         assert answer.json()["seconds"] == 0
-    assert list(brief.redis.scan_iter("gate:*")) == []
+    assert list(brisk.redis.scan_iter("gate:*")) == []
 
 
 # --- Limits ---
@@ -715,6 +719,9 @@ def everything_in_redis(stack: Stack) -> list[str]:
                 found += client.zrange(key, 0, -1)
             case "set":
                 found += client.smembers(key)
+            case "none":
+                # It ended in this instant, as a queue does that a worker has emptied.
+                continue
             case other:
                 raise AssertionError(f"look into {other} as well")
     return [item.decode("latin-1") for item in found if item]

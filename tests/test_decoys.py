@@ -33,8 +33,8 @@ addresses = (f"198.51.100.{n}" for n in itertools.count(1))
 
 
 def take_time(sms: SMS) -> None:
-    """Let the provider take so long for each SMS that a page can see it being sent."""
-    time.sleep(0.5)
+    """Let the provider take so long for each SMS that a page can see it being sent, on a busy machine too."""
+    time.sleep(1)
 
 
 @dataclass
@@ -133,6 +133,8 @@ def whole_story(site: Site, mobile: str, *, real: bool) -> dict[str, Any]:
     first = person.ask(mobile)
     page.wait_for("delivery", state="sent")
     if real:
+        # A decoy is reported after as long, and its page has to see that it was sent, on a busy machine too.
+        time.sleep(1)
         site.report(mobile)
     page.wait_for("delivery", state="delivered")
     again = person.ask(mobile)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
 import time
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -14,9 +15,10 @@ import pytest
 import redis
 
 from project import valkey
+from tasks.mend import OVERDUE
 from tests.numbers import number
 from tests.provider import SMS, Provider, Request
-from tests.stack import Part, Stack, wait_until
+from tests.stack import PATIENCE, Part, Stack, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,11 +37,25 @@ class SlowProvider(Provider):
         self.site: Stack | None = None
         # By reqId: the attempts that were under way when its SMS left.
         self.under_way: dict[str, list[dict[str, Any]]] = {}
+        # One for each answer that may be given, None while all may.
+        self.words: threading.Semaphore | None = None
 
     def begin(self, request: Request) -> None:
-        """Wait before anything else."""
+        """Wait before anything else, but less long than a gateway does."""
         super().begin(request)
-        time.sleep(0.3)
+        if self.words is None:
+            time.sleep(0.3)
+        else:
+            self.words.acquire(timeout=4)
+
+    @contextmanager
+    def on_word(self) -> Iterator[Callable[[], None]]:
+        """Answer a request for each call only: a busy machine may need more than a moment to show a state."""
+        self.words = threading.Semaphore(0)
+        try:
+            yield self.words.release
+        finally:
+            self.words = None
 
     def note_row(self, sms: SMS) -> None:
         """Look at the delivery's attempts as an SMS leaves."""
@@ -117,6 +133,11 @@ def gate_is_shut(stack: Stack, delivery_id: str) -> bool:
     return any(stack.redis.get(key) == delivery_id for key in stack.redis.scan_iter("gate:*"))
 
 
+def wait_until_gate_opens(stack: Stack, delivery_id: str) -> None:
+    """Wait until a delivery gives its number's gate back: a page that looks by itself may be faster than that."""
+    wait_until(lambda: not gate_is_shut(stack, delivery_id), 5, "the gate is still shut")
+
+
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
@@ -135,10 +156,14 @@ def test_two_failures_then_success_is_seen_step_by_step(site: Stack, provider: S
     person, mobile = site.person(), number()
     tab = tab_of(person)
     provider.script("busy", "429")
-    with workers_away(site):
-        assert person.ask(mobile).status_code == 202
-        tab.wait_for("delivery", state="queued")
-    tab.wait_for("delivery", 25, state="sent")
+    with provider.on_word() as answer:
+        with workers_away(site):
+            assert person.ask(mobile).status_code == 202
+            tab.wait_for("delivery", state="queued")
+        for attempt in ("1", "2", "3"):
+            tab.wait_for("delivery", 15, state="sending", attempt=attempt)
+            answer()
+        tab.wait_for("delivery", state="sent")
     assert tab.history == [
         ("", 0),
         ("queued", 0),
@@ -169,10 +194,10 @@ def test_four_failures_end_it_and_the_number_may_ask_again_at_once(site: Stack, 
     assert gate_is_shut(site, failed), "or this test means nothing"
     assert int(tab.leaves["countdown"]["data-seconds"]) > 40
     assert person.ask(mobile).status_code == 429
-    tab.wait_for("delivery", 30, state="failed", attempt="4")
+    tab.wait_for("delivery", 45, state="failed", attempt="4")
     # In the same push as the bad news.
     assert tab.leaves["countdown"]["data-seconds"] == "0"
-    assert not gate_is_shut(site, failed)
+    wait_until_gate_opens(site, failed)
     assert [row["outcome"] for row in attempts_of(site, mobile)] == ["not_sent"] * 4
     assert sent_to(site, mobile) == []
     assert person.ask(mobile).status_code == 202
@@ -201,7 +226,7 @@ def test_a_definite_no_is_not_tried_again(
     assert tab.leaves["countdown"]["data-seconds"] == "0"
     row = row_of(site, mobile)
     assert row["reason"] == reason
-    assert not gate_is_shut(site, row["id"])
+    wait_until_gate_opens(site, row["id"])
     assert person.ask(mobile).status_code == 202
     wait_for_row(site, mobile, "sent")
 
@@ -242,7 +267,7 @@ def test_a_lost_answer_is_repeated_under_the_same_reqid(site: Stack, provider: S
     provider.script("accept_then_reset")
     assert person.ask(mobile).status_code == 202
     tab.wait_for("delivery", state="retrying", attempt="2")
-    tab.wait_for("delivery", state="sent", attempt="2")
+    tab.wait_for("delivery", 20, state="sent", attempt="2")
     row = row_of(site, mobile)
     first, second = [request for request in provider.requests if request.req_id == row["id"]]
     assert (first.verdict, second.verdict) == ("000000", "160054")
@@ -260,7 +285,7 @@ def test_the_visitor_is_asked_when_nobody_knows(plain: Stack) -> None:
     assert person.ask(mobile).status_code == 202
     assert plain.phone.code_for(mobile)
     switch(plain, "ok")
-    shown = tab.wait_for("delivery", state="unknown")
+    shown = tab.wait_for("delivery", 20, state="unknown")
     assert "may have been sent" in shown["text"]
     assert "did not go out" not in shown["text"]
     row = row_of(plain, mobile)
@@ -310,18 +335,28 @@ def test_no_sms_leaves_without_its_attempt_on_record(site: Stack, provider: Slow
 def test_a_lost_bell_is_rung_again_and_only_once(site: Stack) -> None:
     """T-74: Redis has forgotten the task. Each of the two workers has a sweeper; one of them rings."""
     person, mobile = site.person(), number()
-
-    def bells() -> int:
-        calls: int = site.redis.info("commandstats").get("cmdstat_lpush", {}).get("calls", 0)
-        return calls
-
-    with workers_away(site):
-        assert person.ask(mobile).status_code == 202
-        assert site.redis.delete(queue(site)) == 1, "the bell had rung, or this test means nothing"
-        before = bells()
-    wait_for_row(site, mobile, "sent")
-    assert bells() == before + 1
+    with site.redis.monitor() as monitor:  # type: ignore[no-untyped-call]
+        with workers_away(site):
+            assert person.ask(mobile).status_code == 202
+            assert site.redis.delete(queue(site)) == 1, "the bell had rung, or this test means nothing"
+        row = wait_for_row(site, mobile, "sent")
+        _lost, first, *more = bells_for(row["id"], site, monitor)
+    # On a busy machine nobody may have come for it, and after two seconds it is right to ring again.
+    assert not [when for when in more if when - first < OVERDUE.total_seconds() / 2]
     assert len(sent_to(site, mobile)) == len(attempts_of(site, mobile)) == 1
+
+
+def bells_for(delivery_id: str, stack: Stack, monitor: Any) -> list[float]:
+    """Return when a bell for a delivery was put into the queue, as far as a monitor of Redis has heard.
+
+    They cannot just be counted: at each full ten minutes there are bells for other things.
+    """
+    stack.redis.echo("that is all")
+    heard: list[float] = []
+    while "that is all" not in (said := monitor.next_command())["command"]:
+        if said["command"].upper().startswith("LPUSH") and delivery_id in said["command"]:
+            heard.append(float(said["time"]))
+    return heard
 
 
 def queue(stack: Stack) -> str:
@@ -381,7 +416,7 @@ def test_a_request_waits_for_a_worker_that_is_down(plain: Stack) -> None:
     assert person.state["state"] == "queued"
     assert sent_to(plain, mobile) == []
     plain.workers[0].start()
-    tab.wait_for("delivery", 20, state="sent")
+    tab.wait_for("delivery", PATIENCE, state="sent")
     assert person.enter(*sent_to(plain, mobile)).status_code == 200
 
 
@@ -421,7 +456,7 @@ def test_what_comes_too_late_for_its_code_is_not_sent(plain: Stack) -> None:
     assert "too late" in shown["text"]
     assert tab.leaves["countdown"]["data-seconds"] == "0"
     assert attempts_of(plain, mobile) == []
-    assert not gate_is_shut(plain, own)
+    wait_until_gate_opens(plain, own)
     assert person.ask(mobile).status_code == 202
     assert person.enter(plain.phone.code_for(mobile)).status_code == 200
     assert len(sent_to(plain, mobile)) == 1
@@ -441,10 +476,14 @@ def test_a_send_whose_worker_is_gone_is_resolved_and_a_late_answer_still_counts(
         Part(name, first.command, plain.environment, plain.folder / f"{name}.log") for name in ("second", "third")
     )
     try:
+        # It is there before the first lease begins: a start may take as long as that lasts.
+        second.start()
+        wait_until(lambda: "Huey consumer started" in second.text(), PATIENCE, "the second worker does not start")
+        plain.hang(second)
         assert people[0].ask(hung).status_code == 202
         wait_for_row(plain, hung, "sending")
         plain.hang(first)
-        second.start()
+        second.signal(signal.SIGCONT)
         assert people[1].ask(killed).status_code == 202
         wait_for_row(plain, killed, "sending")
         second.kill()
@@ -452,7 +491,7 @@ def test_a_send_whose_worker_is_gone_is_resolved_and_a_late_answer_still_counts(
         third.start()
         assert [a["outcome"] for m in (hung, killed) for a in attempts_of(plain, m)] == ["", ""], "both under way"
         for tab in tabs:
-            shown = tab.wait_for("delivery", 25, state="unknown")
+            shown = tab.wait_for("delivery", PATIENCE, state="unknown")
             assert "may have been sent" in shown["text"]
         assert [a["outcome"] for m in (hung, killed) for a in attempts_of(plain, m)] == ["unknown", "unknown"]
         assert sent_to(plain, hung) == sent_to(plain, killed) == []

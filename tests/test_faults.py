@@ -62,6 +62,11 @@ def rows_of(stack: Stack, mobile: str) -> list[str]:
     return [row["state"] for row in stack.deliveries() if row["mobile"] == f"+86{mobile}"]
 
 
+def is_sent(stack: Stack, mobile: str) -> bool:
+    """Tell whether the one delivery to a number is sent."""
+    return rows_of(stack, mobile) == ["sent"]
+
+
 def pass_cooldown(stack: Stack) -> None:
     """Make every cooldown a thing of the past, in Redis and in the rows."""
     for key in stack.redis.scan_iter("gate:*"):
@@ -79,8 +84,8 @@ def nothing_came(stack: Stack, *mobiles: str) -> None:
         assert not any(message.to == f"+86{mobile}" for message in stack.phone.messages)
 
 
-def pages_and_passwords_work(stack: Stack, person: Person, seconds: float) -> None:
-    """Go through all that needs no Redis, and be no slower than that at any step."""
+def walk(person: Person) -> dict[str, float]:
+    """Go through all that needs no Redis, and return how many seconds each step took."""
     steps: list[tuple[str, Callable[[], httpx.Response]]] = [
         ("home", lambda: person.get("/")),
         ("login page", lambda: person.get("/login/")),
@@ -90,14 +95,26 @@ def pages_and_passwords_work(stack: Stack, person: Person, seconds: float) -> No
         ("home, signed in", lambda: person.get("/")),
         ("logout", person.logout),
     ]
+    took: dict[str, float] = {}
     for name, step in steps:
         began = time.monotonic()
         answer = step()
+        took[name] = time.monotonic() - began
         assert answer.status_code == (422 if name == "wrong password" else 200), f"{name}: {answer.text}"
-        assert time.monotonic() - began < seconds, name
         if name == "home, signed in":
             assert 'data-user="margaret"' in answer.text
     assert person.username == ""
+    return took
+
+
+def pages_and_passwords_work(person: Person, usual: dict[str, float], more: float) -> None:
+    """Go through all that needs no Redis, and wait at no step so many seconds more than while all was well.
+
+    Not for so long in all: on a busy machine a hash alone takes seconds.
+    """
+    slowest = max(usual.values())
+    for name, took in walk(person).items():
+        assert took < slowest + more, (name, usual)
 
 
 # --- Redis
@@ -109,10 +126,10 @@ def test_without_redis_people_sign_in_by_password_and_codes_are_refused(site: St
     held, asked, typed, clicked = (number() for _ in range(4))
     assert holder.ask(held).status_code == 202
     code = site.phone.code_for(held)
-    assert person.token
+    usual = walk(person)
     site.kill_valkey()
     try:
-        pages_and_passwords_work(site, person, 5)
+        pages_and_passwords_work(person, usual, 4)
         answer = person.ask(asked)
         says_unavailable(answer)
         assert answer.headers["Content-Type"] == "application/json"
@@ -146,7 +163,7 @@ def test_an_sms_that_was_accepted_before_redis_died_is_sent_after_it(site: Stack
         site.workers[0].signal(signal.SIGCONT)
     site.start_valkey()
     code = site.phone.code_for(mobile)
-    wait_until(lambda: rows_of(site, mobile) == ["sent"])
+    wait_until(partial(is_sent, site, mobile), 30)
     assert len([m for m in site.phone.messages if m.to == f"+86{mobile}"]) == 1
     assert person.enter(code).status_code == 200
 
@@ -154,6 +171,7 @@ def test_an_sms_that_was_accepted_before_redis_died_is_sent_after_it(site: Stack
 def test_a_hung_redis_holds_nobody_up(site: Stack) -> None:
     """T-65: it takes connections and says nothing. It heals without a restart."""
     person, mobile = site.person(), number()
+    usual = walk(person)
     # Over a connection that is open already: the hung server gets the request, and does it when it wakes up.
     assert person.ask(number()).status_code == 202
     site.signal_valkey(signal.SIGSTOP)
@@ -163,7 +181,7 @@ def test_a_hung_redis_holds_nobody_up(site: Stack) -> None:
         says_unavailable(person.enter("123456"))
         assert time.monotonic() - began < 12
         # A second for a push that nobody takes, and room for a busy machine.
-        pages_and_passwords_work(site, person, 6)
+        pages_and_passwords_work(person, usual, 5)
     finally:
         site.signal_valkey(signal.SIGCONT)
     nothing_came(site, mobile)
@@ -194,10 +212,10 @@ def test_a_hung_redis_leaves_no_gate_shut(site: Stack) -> None:
 def test_a_redis_that_refuses_to_write_is_as_good_as_away(site: Stack, fault: str, cure: str) -> None:
     """T-67: full, a read-only replica, or without its replicas. No limiter is passed by."""
     person, mobile = site.person(), number()
-    assert person.token
+    usual = walk(person)
     site.redis.execute_command(*fault.split())  # type: ignore[no-untyped-call]
     try:
-        pages_and_passwords_work(site, person, 5)
+        pages_and_passwords_work(person, usual, 4)
         for _ in range(3):
             says_unavailable(person.ask(mobile))
     finally:
@@ -246,7 +264,7 @@ def let_in(person: Person) -> Page | None:
 
 def test_sockets_without_redis_are_refused_plainly_and_come_back(site: Stack) -> None:
     """T-64: the page polls meanwhile. No attempt to connect leaves a traceback behind."""
-    person, newcomer, mobile = site.person(), site.person(), number()
+    person, newcomer, mobile, other = site.person(), site.person(), number(), number()
     tab = person.open()
     tab.wait_for("connection", state="live")
     assert newcomer.token
@@ -266,11 +284,15 @@ def test_sockets_without_redis_are_refused_plainly_and_come_back(site: Stack) ->
     assert late
     late.wait_for("connection", state="live")
     tab.drain(0.1)
-    tab = tab if tab.closed is None else person.open()
+    # A tab that is sent for another socket takes one, before the old one is closed.
+    tab = tab if tab.closed is None and "live" not in tab.leaves else person.open()
+    # A page is wrong for ten seconds at most, from when the SMS was sent: its push may come before the server listens.
     assert person.ask(mobile).status_code == 202
-    tab.wait_for("delivery", state="sent")
-    assert newcomer.ask(number()).status_code == 202
-    late.wait_for("delivery", state="sent")
+    wait_until(partial(is_sent, site, mobile), 30)
+    tab.wait_for("delivery", 15, state="sent")
+    assert newcomer.ask(other).status_code == 202
+    wait_until(partial(is_sent, site, other), 30)
+    late.wait_for("delivery", 15, state="sent")
 
 
 # --- The database
@@ -329,7 +351,8 @@ def test_a_locked_database_promises_nothing(site: Stack) -> None:
     for person, wanted in ((asker, mobile), (newcomer, other)):
         assert person.ask(wanted).status_code == 202
         assert person.enter(site.phone.code_for(wanted)).status_code == 200
-        assert rows_of(site, wanted) == ["sent"]
+        # The phone has it before its row says so.
+        wait_until(partial(is_sent, site, wanted), 30)
 
 
 def test_who_asks_while_the_database_is_held_waits_for_it_and_not_for_all_before_him(site: Stack) -> None:
@@ -354,12 +377,12 @@ def test_nothing_is_sent_while_the_attempt_cannot_be_written(site: Stack) -> Non
         with locked(site):
             worker.signal(signal.SIGCONT)
             # Huey's word for a task that raised: the worker has tried and has given the lock up.
-            wait_until(lambda: "Unhandled exception in task" in worker.text()[logged:], 15)
+            wait_until(lambda: "Unhandled exception in task" in worker.text()[logged:], 30)
             assert not any(message.to == f"+86{mobile}" for message in site.phone.messages)
     finally:
         site.workers[0].signal(signal.SIGCONT)
     assert person.enter(site.phone.code_for(mobile)).status_code == 200
-    assert rows_of(site, mobile) == ["sent"]
+    wait_until(partial(is_sent, site, mobile), 30)
 
 
 @contextmanager
@@ -422,7 +445,7 @@ def test_an_accepted_sms_needs_no_server_to_be_sent(site: Stack) -> None:
         site.webs[0].kill()
     finally:
         site.workers[0].signal(signal.SIGCONT)
-    wait_until(lambda: rows_of(site, mobile) == ["sent"])
+    wait_until(partial(is_sent, site, mobile), 30)
     site.webs[0].start()
     site.wait_for_web()
     assert person.state["state"] == "sent"

@@ -178,7 +178,7 @@ def test_a_new_password_ends_every_other_session_and_its_sockets(site: Stack) ->
     assert "Your new password is set" in alice.get("/password/").text
     assert "Your new password is set" not in alice.get("/password/").text
     # Nobody else was disturbed.
-    assert foreign.drain(0.5) == []
+    assert foreign.news(0.5) == []
     assert foreign.closed is None
     assert bystander.username == "bystander"
 

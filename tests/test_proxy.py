@@ -15,6 +15,7 @@ from tests.scan import drip, proxy
 from tests.scan.answered import answer
 from tests.scan.site import PASSWORD, USERNAME, Site
 from tests.scan.tools import Finding
+from tests.stack import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +101,9 @@ def test_the_secret_address_of_the_reports_is_in_no_log_of_nginx(site: Site) -> 
     with visitor(site) as browser:
         assert browser.post(f"/receipts/yuntongxun/{secret}/", content=b"{}").status_code == 403
         browser.get("/healthz?after")
-    assert "/healthz?after" in site.proxy.access_log.read_text(), "or this means nothing"
+    # nginx writes the line when it has sent the answer.
+    log = site.proxy.access_log
+    wait_until(lambda: "/healthz?after" in log.read_text(), what="or this means nothing")
     assert secret not in site.proxy.access_log.read_text() + site.proxy.error_log.read_text()
 
 

@@ -36,7 +36,7 @@ from tests import services
 from tests.faultproxy import FaultProxy
 from tests.numbers import number
 from tests.provider import Provider
-from tests.stack import ROOT, Stack, wait_until
+from tests.stack import ROOT, Stack, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,6 +77,12 @@ class Broker:
             waiting: int = channel.queue_declare(queue, passive=True).method.message_count
             return waiting
 
+    def takers(self, queue: str) -> int:
+        """Return to how many RabbitMQ gives what comes: for a moment, also to the dead."""
+        with self.channel() as channel:
+            taking: int = channel.queue_declare(queue, passive=True).method.consumer_count
+            return taking
+
     def publish(self, queue: str, body: bytes) -> None:
         """Put anything into a queue."""
         with self.channel() as channel:
@@ -98,7 +104,7 @@ def broker() -> Broker:
 @pytest.fixture(scope="module")
 def proxy(broker: Broker) -> Iterator[FaultProxy]:
     """What stands between RabbitMQ and the site."""
-    with FaultProxy(broker.address.host, broker.address.port) as proxy:
+    with FaultProxy(broker.address.host, broker.address.port, at=free_port()) as proxy:
         yield proxy
 
 
@@ -234,8 +240,10 @@ def test_a_message_is_kept_on_disk_and_is_signed_and_tells_nothing(
 ) -> None:
     """T-24, T-75."""
     site.workers[0].kill()
+    wait_until(lambda: broker.takers(queue_of(site)) == 0, HEALING, "RabbitMQ does not notice the worker's end")
     mobile = number()
     ask(site, mobile)
+    wait_until(lambda: broker.ready(queue_of(site)) == 1, HEALING, "there is not just the one message")
     with broker.channel() as channel:
         _method, properties, body = channel.basic_get(queue_of(site))
     assert properties.delivery_mode == 2
@@ -277,7 +285,7 @@ def test_what_a_killed_worker_held_comes_back_and_sends_nothing_twice(
     mobile = number()
     ask(site, mobile)
     wait_until(lambda: sent_to(gateway, mobile) == 1, HEALING)
-    assert broker.ready(queue_of(site)) == 0, "the worker holds it, or this test means nothing"
+    wait_until(lambda: broker.ready(queue_of(site)) == 0, 3, "the worker holds it, or this test means nothing")
     site.workers[0].kill()
     wait_until(lambda: broker.ready(queue_of(site)) == 1, HEALING, "the message did not come back")
     site.workers[0].start()
@@ -306,6 +314,7 @@ def test_a_worker_that_is_asked_to_end_leaves_nothing_that_comes_back(
     assert process is not None
     assert process.wait(30) == 0
     assert delivery_of(site, mobile)["state"] == "retrying", "the task has ended, and the retry is in the schedule"
+    wait_until(lambda: broker.takers(queue_of(site)) == 0, HEALING, "RabbitMQ does not notice the worker's end")
     assert broker.ready(queue_of(site)) == 0
     site.workers[0].start()
     wait_for_state(site, mobile, "sent")
@@ -341,13 +350,14 @@ def test_a_message_that_kills_its_worker_does_not_come_back_for_ever(storage: Ra
 
 def test_a_visitor_does_not_wait_for_a_hung_rabbitmq(site: Stack, proxy: FaultProxy, gateway: Provider) -> None:
     mobiles = [number() for _ in range(3)]
+    usual = ask(site, number())
     proxy.hang()
-    assert ask(site, mobiles[0]) < PATIENCE
+    assert ask(site, mobiles[0]) < PATIENCE + usual
     wait_until(lambda: site.get("/readyz").json()["reason"] == "broker", HEALING)
     time.sleep(3)
     # It is known by now.
-    assert ask(site, mobiles[1]) < 1
-    assert ask(site, mobiles[2]) < 1
+    assert ask(site, mobiles[1]) < 1 + usual
+    assert ask(site, mobiles[2]) < 1 + usual
     # The sweeper needs no queue.
     for mobile in mobiles:
         wait_for_state(site, mobile, "sent")
@@ -490,24 +500,34 @@ def test_who_publishes_is_never_held_longer_than_two_seconds(storage: RabbitStor
     proxy.heal()
     wait_until(lambda: _takes(storage), HEALING, "the line does not mend")
     # Without an answer nobody knows, so the second may be there; nothing is there that was given up before it was sent.
-    taken = {storage.dequeue() for _ in range(4)}
+    taken: set[bytes | None] = set()
+    until = time.monotonic() + HEALING
+    # The first looks may be over before there is a connection to take from.
+    while not {b"one", b"five"} <= taken and time.monotonic() < until:
+        taken.add(storage.dequeue())
+    taken |= {storage.dequeue() for _ in range(3)}
     assert {b"one", b"five"} <= taken <= {b"one", b"two", b"five", None}
 
 
-def test_a_rabbitmq_short_of_memory_is_not_waited_for(storage: RabbitStorage, proxy: FaultProxy) -> None:
+def test_a_rabbitmq_short_of_memory_is_not_waited_for(
+    storage: RabbitStorage, proxy: FaultProxy, caplog: pytest.LogCaptureFixture
+) -> None:
     storage.enqueue(b"one")
     # What it sends when an alarm goes off: Connection.Blocked with a reason, and Connection.Unblocked.
     why = b"low on memory"
     payload = struct.pack(">HHB", 10, 60, len(why)) + why
     proxy.say(struct.pack(">BHI", 1, 0, len(payload)) + payload + b"\xce")
-    time.sleep(0.2)
+    wait_until(lambda: "takes nothing: low on memory" in caplog.text)
     with pytest.raises(Away, match="takes nothing: low on memory"):
         storage.enqueue(b"two")
     assert timed(lambda: storage.enqueue(b"two")) < 0.5
     proxy.say(struct.pack(">BHIHH", 1, 0, 4, 10, 61) + b"\xce")
-    time.sleep(0.2)
+    wait_until(lambda: "takes messages again" in caplog.text)
     storage.enqueue(b"three")
-    assert [storage.dequeue() for _ in range(3)] == [b"one", b"three", None]
+    # The first look may be over before there is a connection to take from.
+    assert wait_until(storage.dequeue) == b"one"
+    assert wait_until(storage.dequeue) == b"three"
+    assert storage.dequeue() is None
 
 
 def _takes(storage: RabbitStorage) -> bool:

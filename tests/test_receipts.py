@@ -49,7 +49,8 @@ def report(stack: Stack, sid: str, *, delivered: bool, path: str = PATH, referen
             "spCode": "10690876",
         }
     }
-    return httpx.post(stack.url + path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    return httpx.post(stack.url + path, content=json.dumps(body), headers=headers, timeout=30)
 
 
 def sent(stack: Stack) -> tuple[Person, str, str]:
@@ -163,7 +164,7 @@ def test_a_forged_report_is_refused_and_changes_nothing(site: tuple[Stack, Provi
     """T-94."""
     stack, _ = site
     before = stack.rows("SELECT * FROM tasks_report")
-    answer = httpx.post(stack.url + PATH, content=body, headers={"Content-Type": "application/json"})
+    answer = httpx.post(stack.url + PATH, content=body, headers={"Content-Type": "application/json"}, timeout=30)
     assert answer.status_code == 403
     assert stack.rows("SELECT * FROM tasks_report") == before
     assert "Traceback" not in stack.logs()
@@ -175,7 +176,7 @@ def test_a_chunked_report_arrives_whole(site: tuple[Stack, Provider]) -> None:
     _person, delivery, sid = sent(stack)
     body = json.dumps({"Request": {"action": "SMSArrived", "smsType": "1", "content": sid, "status": "0"}}).encode()
     parts = iter([body[:20], body[20:]])
-    answer = httpx.post(stack.url + PATH, content=parts, headers={"Content-Type": "application/json"})
+    answer = httpx.post(stack.url + PATH, content=parts, headers={"Content-Type": "application/json"}, timeout=30)
     assert answer.status_code == 200
     assert state_of(stack, delivery) == "delivered"
 

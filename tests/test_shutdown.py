@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -33,11 +34,14 @@ def test_a_deploy_lets_the_sends_in_flight_finish_and_loses_none_that_wait(make_
     """T-70: SIGTERM under the plain command, no flags. Four are in flight, four wait."""
     with WaitingProvider() as provider:
         stack = make_stack(provider=provider)
-        for _ in range(8):
-            assert stack.person().ask(number()).status_code == 202
-        wait_until(lambda: len(provider.requests) == 4, 10, "four sends in flight")
         worker = stack.workers[0]
         assert worker.process is not None
+        # All eight are there before it takes the first: the provider holds a request for four seconds only.
+        stack.hang(worker)
+        for _ in range(8):
+            assert stack.person().ask(number()).status_code == 202
+        worker.signal(signal.SIGCONT)
+        wait_until(lambda: len(provider.requests) == 4, 20, "four sends in flight")
         worker.process.terminate()
         # It has heard it, and it waits.
         wait_until(lambda: "Shutting down" in worker.text(), 10, "the worker did not hear SIGTERM")
@@ -48,7 +52,7 @@ def test_a_deploy_lets_the_sends_in_flight_finish_and_loses_none_that_wait(make_
         states = sorted(row["state"] for row in stack.deliveries())
         assert states == ["queued"] * 4 + ["sent"] * 4
         worker.start()
-        wait_until(lambda: all(row["state"] == "sent" for row in stack.deliveries()), 20, "the others were not sent")
+        wait_until(lambda: all(row["state"] == "sent" for row in stack.deliveries()), 60, "the others were not sent")
         assert len(provider.sent) == 8
 
 

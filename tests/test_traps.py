@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 @contextmanager
 def resting(stack: Stack) -> Iterator[None]:
     """Let the worker sleep, so that what is queued stays where it can be looked at."""
+    # The second bell of an earlier test's delivery, say.
+    wait_until(lambda: raw(stack).llen(queue(stack)) == 0)
     stack.hang(stack.workers[0])
     try:
         # A read that was under way when it fell asleep still takes one message; it ends within a second.
@@ -53,6 +55,15 @@ def raw(stack: Stack) -> Any:
     return redis.Redis.from_url((stack.folder / "valkey" / "url").read_text())
 
 
+def bells(stack: Stack) -> tuple[str, list[bytes]]:
+    """Return the newest delivery's id, and what lies in the queue: it rings twice, if its row was long in coming."""
+    delivery: str = stack.deliveries()[-1]["id"]
+    found: list[bytes] = raw(stack).lrange(queue(stack), 0, -1)
+    assert len(found) in {1, 2}
+    assert all(delivery.encode() in message for message in found)
+    return delivery, found
+
+
 # --- The queue ---
 
 
@@ -62,8 +73,7 @@ def test_the_queue_is_never_immediate(stack: Stack) -> None:
     mobile = number()
     with resting(stack):
         assert stack.person().ask(mobile).json()["state"] == "queued"
-        # Twice, if the row was long in coming.
-        assert raw(stack).llen(queue(stack)) in {1, 2}
+        assert bells(stack)
         assert stack.deliveries()[-1]["state"] == "queued"
     stack.phone.code_for(mobile)
 
@@ -73,16 +83,15 @@ def test_a_message_in_the_queue_holds_an_id_and_nothing_else(stack: Stack) -> No
     mobile = number()
     with resting(stack):
         stack.person().ask(mobile)
-        (message,) = raw(stack).lrange(queue(stack), 0, -1)
-    delivery = stack.deliveries()[-1]["id"]
-    assert delivery.encode() in message
-    assert mobile.encode() not in message
+        delivery, messages = bells(stack)
     code = stack.phone.code_for(mobile)
-    assert code.encode() not in message
     serializer = Signed(secret=stack.settings["SECRET_KEY"], salt="latchkey.queue")
-    said = serializer.deserialize(message)
-    assert (said.name, said.args, said.kwargs) == ("tasks.sms.send_sms_code", (delivery,), {})
-    assert (said.retries, said.retry_delay) == (3, 5)
+    for message in messages:
+        assert mobile.encode() not in message
+        assert code.encode() not in message
+        said = serializer.deserialize(message)
+        assert (said.name, said.args, said.kwargs) == ("tasks.sms.send_sms_code", (delivery,), {})
+        assert (said.retries, said.retry_delay) == (3, 5)
 
 
 class Explosion:
@@ -135,7 +144,7 @@ def test_a_message_that_comes_again_sends_nothing(stack: Stack) -> None:
     mobile = number()
     with resting(stack):
         stack.person().ask(mobile)
-        (message,) = raw(stack).lrange(queue(stack), 0, -1)
+        _delivery, (message, *_twice) = bells(stack)
         for _ in range(20):
             raw(stack).lpush(queue(stack), message)
     stack.phone.code_for(mobile)
@@ -146,8 +155,13 @@ def test_a_message_that_comes_again_sends_nothing(stack: Stack) -> None:
     stack.person().ask(last)
     stack.phone.code_for(last)
     assert len([message for message in stack.phone.messages if message.to == f"+86{mobile}"]) == 1
-    delivery = next(row for row in stack.deliveries() if row["mobile"] == f"+86{mobile}")
-    assert (delivery["state"], delivery["attempts"]) == ("sent", 1)
+
+    def row() -> dict[str, Any]:
+        return next(row for row in stack.deliveries() if row["mobile"] == f"+86{mobile}")
+
+    # The handset has it a moment before the row says so.
+    wait_until(lambda: row()["state"] != "sending")
+    assert (row()["state"], row()["attempts"]) == ("sent", 1)
 
 
 def test_a_doorbell_for_nothing_is_no_trouble(stack: Stack) -> None:
@@ -213,7 +227,9 @@ def test_an_idle_socket_stays_open(stack: Stack) -> None:
     """C-1: with the core layer it is closed with 1011 after 5.2 s."""
     page = stack.person().open()
     page.wait_for("connection", state="live")
-    assert page.drain(6) == []
+    assert page.drain(5.6) == []
+    # From six seconds on a page looks by itself, and is told once more what it shows.
+    page.drain(1)
     assert page.closed is None
 
 

@@ -71,8 +71,15 @@ def shots() -> Callable[[Page, str], None]:
 
 
 @pytest.fixture
-def visit(chromium: Browser, shots: Callable[[Page, str], None]) -> Iterator[Callable[..., Visitor]]:
-    """Open a browser of somebody's own on a site, `visit(stack, locale="zh-CN")`; nothing may go wrong in any."""
+def visit(
+    chromium: Browser,
+    shots: Callable[[Page, str], None],
+    make_stack: Callable[..., Stack],
+) -> Iterator[Callable[..., Visitor]]:
+    """Open a browser of somebody's own on a site, `visit(stack, locale="zh-CN")`; nothing may go wrong in any.
+
+    It names `make_stack`, so that a test's own site ends after its pages: they would complain that it is away.
+    """
     visitors: list[Visitor] = []
 
     def open_one(stack: Stack, **options: Any) -> Visitor:

@@ -94,6 +94,8 @@ class Marionette(Wire):
     def _receive(self) -> Any:
         size = b""
         while (byte := self.stream.read(1)) != b":":
+            if not byte:
+                raise OSError("Firefox has hung up")
             size += byte
         return json.loads(self.stream.read(int(size)))
 

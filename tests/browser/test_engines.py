@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.browser import driver
+from tests.browser.test_road import Carrier
 from tests.numbers import number
-from tests.provider import Provider
 from tests.stack import Stack, wait_until
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ RECORDER = """
 
 
 @pytest.fixture(scope="module")
-def carrier() -> Iterator[Provider]:
+def carrier() -> Iterator[Carrier]:
     """A carrier that reports what has arrived."""
-    with Provider() as provider:
+    with Carrier() as provider:
         yield provider
 
 
 @pytest.fixture(scope="module")
-def stack(carrier: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(carrier: Carrier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A site that sends through it."""
     with Stack(tmp_path_factory.mktemp("site"), provider=carrier, YUNTONGXUN_RECEIPT_SECRET=SECRET) as stack:
         yield stack
@@ -51,10 +51,10 @@ def stack(carrier: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize("engine", ["webkit", "firefox"])
 def test_a_code_is_followed_to_the_handset_and_signs_every_tab_in(
-    engine: str, stack: Stack, carrier: Provider, tmp_path: Path
+    engine: str, stack: Stack, carrier: Carrier, tmp_path: Path
 ) -> None:
     mobile = number()
-    with getattr(driver, engine)(tmp_path) as window:
+    with getattr(driver, engine)(tmp_path) as window, carrier.watched():
         window.go(f"{stack.url}/login/")
         login = window.tab
         other = window.open_tab()
@@ -72,6 +72,8 @@ def test_a_code_is_followed_to_the_handset_and_signs_every_tab_in(
             window.wait_for(".ask button[aria-disabled=true]")
         finally:
             stack.workers[0].signal(signal.SIGCONT)
+        window.wait_for("#delivery[data-state=sending]")
+        carrier.nods.release()
         window.wait_for("#delivery[data-state=sent]")
         [sms] = wait_until(lambda: [sms for sms in carrier.sent if sms.to == mobile], what="no SMS")
         for post in carrier.reports(sms):

@@ -28,10 +28,13 @@ TRANSLATED = re.compile(rf"\{OPEN}[^{CLOSE}]*\{CLOSE}")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A site whose English is 40 % longer and in brackets."""
     folder = tmp_path_factory.mktemp("longer")
-    with site(folder / "site", LONGER=str(write_catalogue(folder / "locale"))) as stack:
+    # A code is used when every state of it has been looked at, so it lives as long as one may.
+    with site(folder / "site", LONGER=str(write_catalogue(folder / "locale")), SMS_CODE_TTL="600") as stack:
         yield stack
 
 
+# Hundreds of looks, each a second on a busy machine.
+@pytest.mark.timeout(600)
 def test_longer_texts_fit_at_every_width_and_none_was_left_untranslated(
     visit: Callable[..., Visitor], stack: Stack
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.window import browse
+from tests.browser.window import PATIENCE, browse
 from tests.numbers import number
 from tests.stack import Stack
 from tests.test_input import PRODUCTION
@@ -255,7 +256,7 @@ def test_what_is_injected_into_a_page_does_not_run(chromium: Browser, stack: Sta
         before = len(found)
         # In a task of its own: the test's own code is exempt from the policy, what it leaves behind is not.
         tab.page.evaluate(f"() => {{ {script} }}")
-        for _ in range(50):
+        for _ in range(PATIENCE // 20):
             tab.page.wait_for_timeout(20)
             if len(found) > before:
                 break
@@ -303,6 +304,8 @@ def test_no_other_site_shows_ours_in_a_frame(visit: Callable[..., Visitor], worl
         assert ours
         frame = ours.content_frame()
         assert frame
+        # Chromium's own page in its place comes when the frame has been given up.
+        frame.wait_for_url(re.compile("^chrome-error:"), wait_until="commit")
         assert frame.url.startswith("chrome-error:"), frame.url
         assert tab.page.evaluate("document.querySelector('#ours').contentDocument") is None
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import signal
-import time
+import threading
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.numbers import number
 from tests.provider import Provider
-from tests.stack import Stack, wait_until
+from tests.stack import PATIENCE, Stack, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,16 +28,29 @@ pytestmark = pytest.mark.browser
 
 
 class Carrier(Provider):
-    """Takes its time, as real ones do: "sending" can be seen."""
+    """Takes its time, as real ones do: "sending" can be seen. `watched()`: until the test has seen it."""
+
+    # Seconds that it thinks at most, and the nods that make it go on. The gateway waits for 5.
+    thinks = 0.3
+    nods = threading.Semaphore(0)
 
     def begin(self, request: Request) -> None:
         """Enter the request, and think."""
         super().begin(request)
-        time.sleep(0.3)
+        self.nods.acquire(timeout=self.thinks)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Think over each request of this block until `nods` is released."""
+        self.nods, self.thinks = threading.Semaphore(0), 4.0
+        try:
+            yield
+        finally:
+            self.nods, self.thinks = threading.Semaphore(0), Carrier.thinks
 
 
 @pytest.fixture(scope="module")
-def carrier() -> Iterator[Provider]:
+def carrier() -> Iterator[Carrier]:
     """The carrier that the file's site sends through."""
     with Carrier() as provider:
         yield provider
@@ -57,7 +72,7 @@ def _good_manners(carrier: Provider) -> Iterator[None]:
 
 
 def test_a_carrier_that_fails_twice_is_followed_to_the_end(
-    visit: Callable[..., Visitor], site: Stack, carrier: Provider
+    visit: Callable[..., Visitor], site: Stack, carrier: Carrier
 ) -> None:
     """T-73."""
     carrier.script("busy", "busy")
@@ -66,16 +81,20 @@ def test_a_carrier_that_fails_twice_is_followed_to_the_end(
     tab, other = visitor.open(), visitor.open("/")
 
     # A worker is often faster than the answer to the form; this one comes when both pages have seen the queue.
-    site.hang(site.workers[0])
-    try:
-        tab.ask(mobile)
-        tab.shows("queued", 0)
-        other.shows("queued", 0)
-    finally:
-        site.workers[0].signal(signal.SIGCONT)
-    for state, attempt in (("retrying", 2), ("retrying", 3), ("sent", 3)):
-        tab.shows(state, attempt)
-        visitor.shot(tab, f"road-{state}-{attempt}")
+    with carrier.watched():
+        site.hang(site.workers[0])
+        try:
+            tab.ask(mobile)
+            tab.shows("queued", 0)
+            other.shows("queued", 0)
+        finally:
+            site.workers[0].signal(signal.SIGCONT)
+        for state, attempt in (("retrying", 2), ("retrying", 3), ("sent", 3)):
+            for page in (tab, other):
+                page.shows("sending", attempt - (state == "retrying"))
+            carrier.nods.release()
+            tab.shows(state, attempt)
+            visitor.shot(tab, f"road-{state}-{attempt}")
     assert tab.road == [
         ("queued", 0),
         ("sending", 1),
@@ -107,7 +126,7 @@ def test_a_carrier_that_fails_twice_is_followed_to_the_end(
 
 
 def test_a_carrier_that_never_takes_it_ends_in_failed_and_one_may_ask_again_at_once(
-    visit: Callable[..., Visitor], site: Stack, carrier: Provider
+    visit: Callable[..., Visitor], site: Stack, carrier: Carrier
 ) -> None:
     """T-73."""
     carrier.script("busy", "busy", "busy", "busy")
@@ -115,12 +134,18 @@ def test_a_carrier_that_never_takes_it_ends_in_failed_and_one_may_ask_again_at_o
     tab = visitor.open()
 
     mobile = number()
-    tab.ask(mobile)
-    tab.button_waits()
-    tab.shows("retrying", 2)
-    visitor.shot(tab, "failing-retrying")
-    tab.shows("retrying", 4)
-    tab.shows("failed", 4)
+    with carrier.watched():
+        tab.ask(mobile)
+        tab.button_waits()
+        for attempt in (1, 2, 3):
+            tab.shows("sending", attempt)
+            carrier.nods.release()
+            tab.shows("retrying", attempt + 1)
+            if attempt == 1:
+                visitor.shot(tab, "failing-retrying")
+        tab.shows("sending", 4)
+        carrier.nods.release()
+        tab.shows("failed", 4)
     # The cooldown would run for most of a minute yet; it is given back.
     tab.button_is_free()
     assert tab.seconds == 0
@@ -158,7 +183,7 @@ def test_a_carrier_that_takes_it_and_is_silent_is_not_called_a_failure(
     visitor = visit(site)
     tab = visitor.open()
     tab.ask(number())
-    wait_until(lambda: carrier.sent, 10, "the carrier never got it")
+    wait_until(lambda: carrier.sent, PATIENCE, "the carrier never got it")
     tab.shows("sent")
     assert len(carrier.sent) == 1, "one message, however often it was asked"
     assert "failed" not in [state for state, _ in tab.road]
@@ -173,17 +198,16 @@ def test_an_answer_that_comes_late_does_not_turn_the_page_back(
 
     def hold(route: Route) -> None:
         answer = route.fetch()
-        carrier.wait_for_sent(1)
-        site.wait_for_state("sent")
-        tab.page.wait_for_timeout(500)
+        # By a push.
+        expect(tab("#delivery[data-state=sent]")).to_be_attached()
         route.fulfill(response=answer)
 
     tab.page.route("**/code/", hold)
     tab("#mobile").fill(number())
-    with tab.page.expect_response("**/code/"):
+    with tab.page.expect_response("**/code/") as late:
         tab(".ask button").click()
+    assert 'data-state="queued"' in late.value.text(), "or this test means nothing"
     tab.shows("sent")
-    tab.page.wait_for_timeout(300)
     assert tab.road[-1] == ("sent", 1)
     states = [state for state, _ in tab.road]
     assert "queued" not in states[states.index("sent") :]

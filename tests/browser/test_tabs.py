@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import launch
 from tests.browser.window import browse
 from tests.numbers import number
-from tests.stack import wait_until
+from tests.stack import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,10 +192,12 @@ def test_another_tab_sees_a_request_that_no_worker_has_taken_yet(visit: Callable
         tab.shows("queued", 0)
         visitor.shot(tab, "queued")
         other.shows("queued", 0)
-        wait_until(lambda: other.seconds > 0, 10, "the other tab has no countdown")
+        wait_until(lambda: other.seconds > 0, PATIENCE, "the other tab has no countdown")
         visitor.shot(other, "queued-strip")
     finally:
         worker.start()
+    # A worker takes its time to begin.
+    stack.wait_for_state("sent", PATIENCE)
     tab.shows("sent", 1)
     other.shows("sent", 1)
 
@@ -204,4 +206,4 @@ def test_another_tab_sees_a_request_that_no_worker_has_taken_yet(visit: Callable
 def _worker_runs(stack: Stack) -> Iterator[None]:
     """Every test begins with a site that works."""
     yield
-    wait_until(lambda: stack.get("/readyz").status_code == 200, 30, "the site is not ready again")
+    wait_until(lambda: stack.get("/readyz").status_code == 200, PATIENCE, "the site is not ready again")

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Error, expect
 
+from tests.stack import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from tests.stack import Stack
 
 # Milliseconds a page may take on a busy machine. What is waited for comes much sooner, or never.
-PATIENCE = 20_000
+PATIENCE = 40_000
 expect.set_options(timeout=PATIENCE)
 
 # Every state that #delivery shows, in order, and every number of the countdown: `window.shown`.
@@ -87,7 +89,11 @@ class Tab:
         return self("#account").get_attribute("data-user") or ""
 
     def shows(self, state: str, attempt: int | None = None) -> None:
-        """Wait until #delivery is in a state, and in this attempt of it."""
+        """Wait until #delivery is in a state, and in this attempt of it.
+
+        And until forms have their answers: a push may overtake one, which then empties fields and moves the keyboard.
+        """
+        expect(self("form.htmx-request")).to_have_count(0, timeout=PATIENCE)
         leaf = f'#delivery[data-state="{state}"]' + ("" if attempt is None else f'[data-attempt="{attempt}"]')
         try:
             expect(self(leaf)).to_be_attached(timeout=PATIENCE)
@@ -105,6 +111,10 @@ class Tab:
     def button_is_free(self) -> None:
         """Wait until "Send code" can be used."""
         expect(self(".ask button:not([aria-disabled])")).to_be_visible(timeout=PATIENCE)
+
+    def counts(self, seconds: int) -> None:
+        """Wait until the countdown has shown a number. It stands there for a second only, so it is looked up later."""
+        wait_until(lambda: seconds in self.shown["seconds"], PATIENCE / 1000, f"the countdown never showed {seconds}")
 
     @property
     def seconds(self) -> int:
@@ -149,8 +159,9 @@ class Tab:
         self(".password-way .main.button").click()
 
     def logout(self) -> None:
-        """Use the header's button."""
-        self("#account button").click()
+        """Use the header's button, and wait for the page that follows: a push may show nobody in the old one."""
+        with self.page.expect_navigation():
+            self("#account button").click()
 
 
 class Visitor:
