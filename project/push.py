@@ -1,11 +1,16 @@
 """Pushes from views and workers to open pages: a group's name and a fact, no content.
 
-A push is a hint: it may be lost, and it never fails the one who sends it.
+A push is a hint: it may be lost, and it never fails the one who sends it. Nor does it hold them up: whoever pushes
+writes the command and goes on, and the next push reads the answer. A round trip would cost three times as much, and
+in a busy process a wait for the interpreter besides.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import threading
+import time
 
 from channels.layers import get_channel_layer
 from django.conf import settings
@@ -14,6 +19,75 @@ from django.http import HttpResponse
 from project import redis
 
 logger = logging.getLogger(__name__)
+
+# Seconds that a push waits for others that are being written. They take microseconds, unless Redis hangs.
+PATIENCE = 0.5
+# Seconds without an answer after which another connection is tried. Without that, one whose other end is gone without
+# a word would take pushes for a quarter of an hour, until TCP gives it up.
+SILENCE = 2.0
+
+
+class Line:
+    """One connection of this process, on which nobody waits for an answer. Threads take turns at it."""
+
+    def __init__(self) -> None:
+        """The first push connects."""
+        self.process = os.getpid()
+        self.turn = threading.Lock()
+        self._connection = redis.connection()
+        # Commands whose answer has not been read, and since when there was none.
+        self._open = 0
+        self._since = 0.0
+
+    def publish(self, channel: str, message: bytes) -> None:
+        """Write a PUBLISH. Raises redis.Unavailable; an earlier one's trouble is only logged."""
+        if not self.turn.acquire(timeout=PATIENCE):
+            raise redis.Unavailable("others wait for Redis already")
+        try:
+            self._read()
+            try:
+                self._connection.send_command("PUBLISH", channel, message)
+            except redis.Lost as error:
+                # Closed by the other side a moment ago. What arrives twice is no harm.
+                self._give_up(error)
+                self._connection.send_command("PUBLISH", channel, message)
+            if not self._open:
+                self._since = time.monotonic()
+            self._open += 1
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        finally:
+            self.turn.release()
+
+    def _read(self) -> None:
+        """Read the answers that have come. This is also how a connection that the server has closed is found out."""
+        try:
+            while self._connection.is_connected and self._connection.can_read():
+                self._connection.read_response()
+                self._open -= 1
+                self._since = time.monotonic()
+            if self._open and time.monotonic() - self._since > SILENCE:
+                raise redis.Silent(f"no answer for {SILENCE:.0f} s")
+        except redis.Unavailable as error:
+            self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        if self._open:
+            logger.warning("%d pushes may be lost: %s", self._open, type(error).__name__)
+        self._open = 0
+        self._connection.disconnect()
+
+
+_line: Line | None = None
+
+
+def _of_this_process() -> Line:
+    global _line
+    # A fork has its parent's, and two on one socket would be told each other's answers.
+    if _line is None or _line.process != os.getpid():
+        _line = Line()
+    return _line
 
 
 def push(group: str, event: str, **facts: float) -> None:
@@ -24,7 +98,7 @@ def push(group: str, event: str, **facts: float) -> None:
     A test holds that this is what the layer listens for.
     """
     try:
-        redis.client().publish(*published(group, event, **facts))
+        _of_this_process().publish(*published(group, event, **facts))
     except redis.Unavailable as error:
         logger.warning("push of %s was not sent: %s", event, type(error).__name__)
 

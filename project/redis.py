@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 from django_redis import get_redis_connection
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Unavailable = redis.RedisError
 # The connection broke: whether the command was done is not known. A time-out is no such case: the server may be hung.
 Lost = redis.ConnectionError
+Silent = redis.TimeoutError
 
 
 # The key may have been set anew by somebody else meanwhile. Compare and delete in one step, or it is theirs that goes.
@@ -30,6 +31,11 @@ def client() -> Redis:
     """
     connection: Redis = get_redis_connection("default")
     return connection
+
+
+def connection() -> Any:
+    """Return a connection of one's own, beside the pool's. It connects when the first command is sent."""
+    return client().connection_pool.make_connection()
 
 
 def delete_if(key: str, value: str) -> None:
