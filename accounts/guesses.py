@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from django.conf import settings
 from django.db import transaction
@@ -25,7 +25,7 @@ from django.db.models.functions import Greatest, Now
 from accounts import proof
 from accounts.models import Guesses
 from project import keys, redis
-from project.prepared import Prepared
+from project.prepared import Prepared, PreparedInsert, PreparedUpdate
 from tasks.delivery import ago, ahead
 
 logger = logging.getLogger(__name__)
@@ -117,19 +117,16 @@ def begin(kind: Kind, subject: str, address: str, *, proven: bool = True) -> Gue
     with transaction.atomic():
         if not _drip(source, settings.GUESSES_PER_IP, ADDRESS_EVERY):
             logger.warning("guesses from address %s are paused", address[:8])
-            full = Guesses.objects.annotate(now=Now()).get(key=source)
+            full = _found(source)
             left: timedelta = full.open_at - full.now - (settings.GUESSES_PER_IP - 1) * ADDRESS_EVERY
             raise Paused(max(1.0, left.total_seconds()))
         row = _count(kind, secret)
     return Guess(kind, secret, source, row.count, max(0.0, (row.open_at - row.last_at).total_seconds()))
 
 
-_SHUT = Prepared(lambda key: Guesses.objects.filter(key=key, count__gte=MOST_CODES))
-
-
 def is_shut(mobile: str) -> bool:
     """Tell whether a number's codes are switched off."""
-    return _SHUT.exists(key=key("code", mobile))
+    return _HAS.exists(key=key("code", mobile), least=MOST_CODES)
 
 
 def forgive(kind: Kind, subject: str) -> bool:
@@ -148,30 +145,62 @@ def key(kind: Kind, subject: str) -> str:
     return f"{kind}:{keys.hashed(kind, subject)}"
 
 
+# Built once each: a flood of guesses comes through here, and holds SQLite's one lock meanwhile.
+_ROW = Prepared(lambda key: Guesses.objects.filter(key=key).annotate(now=Now()))
+_PAUSED = Prepared(lambda key: Guesses.objects.filter(key=key, open_at__gt=Now()).annotate(now=Now()))
+_HAS = Prepared(lambda key, least: Guesses.objects.filter(key=key, count__gte=least))
+_FULLER = Prepared(lambda key, than: Guesses.objects.filter(key=key, open_at__gt=ahead(than)))
+_NEW = PreparedInsert(lambda key: Guesses(key=key), or_ignore=True)
+_DRIPS = PreparedUpdate(
+    lambda key, room, every: (
+        Guesses.objects.filter(key=key, open_at__lte=ahead(room)),
+        {"last_at": Now(), "open_at": _shifted(every)},
+    )
+)
+
+
+def _counting(kind: Kind) -> PreparedUpdate:
+    """Return what counts one more, unless a pause runs. A statement for each kind, for a text would be a slot."""
+    return PreparedUpdate(
+        lambda key, cooldown: (
+            Guesses.objects.filter(key=key, open_at__lte=Now()),
+            {"count": F("count") + 1, "last_at": Now(), "open_at": _pause(kind, cooldown)},
+        )
+    )
+
+
+_COUNTS: dict[Kind, PreparedUpdate] = {kind: _counting(kind) for kind in FREE}
+
+
 def _count(kind: Kind, secret: str) -> Guesses:
     """Count one more and lengthen the pause, if none runs. Raises Paused or Shut."""
     # Of many guesses at once, each waits for the one before it: the row is the referee, and the pause is in it.
-    open_now = Guesses.objects.filter(key=secret, open_at__lte=Now())
-    change = {"count": F("count") + 1, "last_at": Now(), "open_at": _pause(kind)}
-    if not open_now.update(**change):
-        Guesses.objects.bulk_create([Guesses(key=secret)], ignore_conflicts=True)
-        if not open_now.update(**change):
+    change = {"key": secret, "cooldown": settings.SMS_COOLDOWN}
+    if not _COUNTS[kind].run(**change):
+        _NEW.run(key=secret)
+        if not _COUNTS[kind].run(**change):
             _mind_pause(kind, secret)
-    return Guesses.objects.get(key=secret)
+    counted: Guesses = _found(secret)
+    return counted
+
+
+def _found(name: str) -> Any:
+    """Return the row, with `now`, the database's time, beside it. It is there."""
+    row = _ROW.first(key=name)
+    if row is None:
+        raise Guesses.DoesNotExist
+    return row
 
 
 def _is_near(kind: Kind, secret: str, source: str) -> bool:
     """Tell whether half of what is allowed is used up."""
     half = settings.GUESSES_PER_IP // 2 * ADDRESS_EVERY
-    return (
-        Guesses.objects.filter(key=secret, count__gte=FREE[kind] // 2).exists()
-        or Guesses.objects.filter(key=source, open_at__gt=ahead(half)).exists()
-    )
+    return _HAS.exists(key=secret, least=FREE[kind] // 2) or _FULLER.exists(key=source, than=half)
 
 
 def _mind_pause(kind: Kind, secret: str) -> None:
     """Raise Paused or Shut if a pause runs."""
-    row = Guesses.objects.filter(key=secret, open_at__gt=Now()).annotate(now=Now()).first()
+    row: Any = _PAUSED.first(key=secret)
     if row is None:
         return
     logger.info("a guess at a %s is not looked at: %d were wrong", kind, row.count)
@@ -180,12 +209,12 @@ def _mind_pause(kind: Kind, secret: str) -> None:
     raise Paused(max(1.0, (row.open_at - row.now).total_seconds()))
 
 
-def _pause(kind: Kind) -> Case:
+def _pause(kind: Kind, cooldown: float) -> Case:
     """Return when the next guess is looked at, by how many were wrong before this one."""
     # Passwords: a pause after each guess from some on. Codes: one after each whole code's worth, so that who has got a
     # new one may use its tries; and the first is over before a new one can be had, so that only guessers feel it.
     every = 1 if kind == "password" else FREE[kind]
-    wait = timedelta(seconds=30.0 if kind == "password" else max(1.0, settings.SMS_COOLDOWN / 2))
+    wait = timedelta(seconds=30.0 if kind == "password" else max(1.0, cooldown / 2))
     most = MOST_CODES if kind == "code" else FREE[kind] + 20
     steps = [When(count__gte=MOST_CODES - 1, then=Value(FOR_EVER))] if kind == "code" else []
     for count in range(FREE[kind], most, every):
@@ -201,12 +230,11 @@ def _drip(name: str, burst: int, every: timedelta) -> bool:
 
     The generic cell rate algorithm (ITU-T I.371): `open_at` is when the bucket would be empty.
     """
-    room = Guesses.objects.filter(key=name, open_at__lte=ahead((burst - 1) * every))
-    change = {"last_at": Now(), "open_at": _shifted(every)}
-    if room.update(**change):
+    change = {"key": name, "room": (burst - 1) * every, "every": every}
+    if _DRIPS.run(**change):
         return True
-    Guesses.objects.bulk_create([Guesses(key=name)], ignore_conflicts=True)
-    return bool(room.update(**change))
+    _NEW.run(key=name)
+    return bool(_DRIPS.run(**change))
 
 
 def _shifted(by: timedelta) -> Combinable:

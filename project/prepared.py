@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from django.db import connection
 from django.db.models import Model, QuerySet
+from django.db.models.constants import OnConflict
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 M = TypeVar("M", bound=Model)
@@ -145,9 +146,10 @@ class PreparedInsert:
     What its arguments may be is what those of a Prepared may be.
     """
 
-    def __init__(self, build: Callable[..., Model]) -> None:
-        """Take the function that returns the row."""
+    def __init__(self, build: Callable[..., Model], *, or_ignore: bool = False) -> None:
+        """Take the function that returns the row; `or_ignore` leaves one that is there as it is, and says nothing."""
         self.build = build
+        self.on_conflict = OnConflict.IGNORE if or_ignore else None
         self._built: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
 
     def run(self, **values: Any) -> None:
@@ -157,7 +159,7 @@ class PreparedInsert:
         if built is None:
             row = self.build(**{name: Slot(name) for name in texts}, **fixed)
             # As QuerySet._insert does.
-            query = InsertQuery(type(row))
+            query = InsertQuery(type(row), on_conflict=self.on_conflict)
             query.insert_values(row._meta.local_concrete_fields, [row])
             ((sql, params),) = query.get_compiler(connection=connection).as_sql()
             built = self._built[key] = (sql, tuple(params))

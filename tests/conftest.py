@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
+
+from tests import services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,3 +52,14 @@ def provider() -> Iterator[Provider]:
 
     with Provider() as provider:
         yield provider
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """Return the URL of a PostgreSQL database of the test's own, which is empty."""
+    server, name = services.postgresql(), f"latchkey_test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+    yield f"{server.rsplit('/', 1)[0]}/{name}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -14,6 +14,7 @@ from tests.together import tabs, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import httpx
 
@@ -82,6 +83,27 @@ def fill_address(site: Stack, count: int) -> None:
     until = (datetime.now(UTC) + count * timedelta(minutes=1)).strftime("%Y-%m-%d %H:%M:%S.%f")
     key = "(SELECT key FROM accounts_guesses WHERE key LIKE 'address:%' ORDER BY last_at DESC LIMIT 1)"
     site.rows(f"UPDATE accounts_guesses SET open_at = ? WHERE key = {key}", until)
+
+
+# --- Both databases ---
+
+
+def test_postgresql_counts_alike(tmp_path: Path, database: str) -> None:
+    """T-16, T-30: its statements are others, and so are its times."""
+    settings: dict[str, Any] = {"DATABASE_URL": database, "SMS_COOLDOWN": "0", "PASSWORD_TRIES": "10"}
+    with Stack(tmp_path / "site", **settings) as site:
+        person, mobile = site.person(), number()
+        told = [word(person.login("nobody", f"wrong password {n}")) for n in range(12)]
+        assert told == [(422, "CREDENTIALS")] * 10 + [(429, "PASSWORD_LIMIT")] * 2
+        assert 1 <= int(person.login("nobody", "wrong password").headers["Retry-After"]) <= 30
+        assert person.ask(mobile).status_code == 202
+        code = site.phone.code_for(mobile)
+        assert [person.enter(wrong(code)).json().get("tries_left") for _ in range(3)] == [4, 3, 2]
+        assert person.enter(code).status_code == 200
+        # The right one has forgiven the wrong ones.
+        again = site.person()
+        assert again.ask(mobile).status_code == 202
+        assert again.enter(wrong(site.phone.code_for(mobile, 2))).json()["tries_left"] == 4
 
 
 # --- Passwords ---

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
+from accounts.models import Guesses
 from project.prepared import Prepared, PreparedInsert, PreparedUpdate
 from tasks.delivery import ago
 from tasks.models import Attempt, Delivery, random_id
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.django_db
 NEWEST = Prepared(lambda browser: Delivery.objects.filter(browser=browser).annotate(now=Now()).order_by("-created_at"))
 YOUNG = Prepared(lambda browser, age: Delivery.objects.filter(browser=browser, created_at__gt=ago(age)))
 RENAME = PreparedUpdate(lambda before, after: (Delivery.objects.filter(browser=before), {"browser": after}))
+ONCE = PreparedInsert(lambda key: Guesses(key=key, count=7), or_ignore=True)
 BEGIN = PreparedInsert(lambda token, delivery_id, n: Attempt(id=token, delivery_id=delivery_id, n=n, gateway="phone"))
 
 
@@ -80,3 +82,10 @@ def test_an_insert_writes_the_defaults_as_well() -> None:
         (2, "phone", "", ""),
     ]
     assert all(attempt.started_at and attempt.ended_at is None for attempt in row.tries.all())
+
+
+def test_an_insert_that_may_find_its_row_there_leaves_it_alone() -> None:
+    Guesses.objects.create(key="there", count=3)
+    for key in ("there", "new", "new"):
+        ONCE.run(key=key)
+    assert dict(Guesses.objects.values_list("key", "count")) == {"there": 3, "new": 7}

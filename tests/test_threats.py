@@ -23,7 +23,6 @@ from accounts.models import User
 from project import valkey
 from project.body import MOST_PATIENCE
 from tasks.models import random_id
-from tests import services
 from tests.faultproxy import FaultProxy
 from tests.numbers import number
 from tests.person import leaves
@@ -443,17 +442,6 @@ def libfaketime() -> str:
     if found is None:
         pytest.skip("no libfaketime here. Debian: apt-get install libfaketime")
     return str(found)
-
-
-@pytest.fixture
-def database() -> Iterator[str]:
-    """A PostgreSQL database, which has a clock of its own."""
-    server, name = services.postgresql(), f"latchkey_clock_{secrets.token_hex(6)}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-    yield f"{server.rsplit('/', 1)[0]}/{name}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def test_a_clock_that_jumps_ages_no_code_and_renews_none(tmp_path: Path, database: str) -> None:
