@@ -173,11 +173,11 @@ def bare(folder: Path, redis_url: str) -> Iterator[Site]:
     settings = {"DJANGO_SETTINGS_MODULE": "bench.bare.settings", "REDIS_URL": redis_url, **world}
     with Stack(folder, workers=0, **settings) as stack:
         # Latchkey's two processes may have settled on both cores, and this one shall have what they have.
-        _on_one_core(stack.webs[0].pid)
+        on_one_core(stack.webs[0].pid)
         yield Site("bare page", folder, stack.url, [], stack.settings["QUEUE_NAME"], stack.redis)
 
 
-def _on_one_core(pid: int) -> None:
+def on_one_core(pid: int) -> None:
     """Keep a process on one core, as ONE_CORE=1 does."""
     tasks = Path(f"/proc/{pid}/task")
     for task in tasks.iterdir() if tasks.exists() else []:

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from typing import Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
@@ -20,29 +21,25 @@ from project import redis
 
 logger = logging.getLogger(__name__)
 
-# Seconds that a push waits for others that are being written. They take microseconds, unless Redis hangs.
-PATIENCE = 0.5
 # Seconds without an answer after which another connection is tried. Without that, one whose other end is gone without
 # a word would take pushes for a quarter of an hour, until TCP gives it up.
 SILENCE = 2.0
 
 
-class Line:
-    """One connection of this process, on which nobody waits for an answer. Threads take turns at it."""
+class Line(threading.local):
+    """A thread's own connection, on which it waits for no answer. Threads that shared one would wait for each other."""
 
-    def __init__(self) -> None:
-        """The first push connects."""
-        self.process = os.getpid()
-        self.turn = threading.Lock()
-        self._connection = redis.connection()
-        # Commands whose answer has not been read, and since when there was none.
-        self._open = 0
-        self._since = 0.0
+    # Whose it is: a fork has its parent's, and two on one socket would be told each other's answers.
+    process = 0
+    _connection: Any = None
+    # Commands whose answer has not been read, and since when there was none.
+    _open = 0
+    _since = 0.0
 
     def publish(self, channel: str, message: bytes) -> None:
         """Write a PUBLISH. Raises redis.Unavailable; an earlier one's trouble is only logged."""
-        if not self.turn.acquire(timeout=PATIENCE):
-            raise redis.Unavailable("others wait for Redis already")
+        if self.process != os.getpid():
+            self.process, self._connection, self._open = os.getpid(), redis.connection(), 0
         try:
             self._read()
             try:
@@ -57,8 +54,6 @@ class Line:
         except BaseException as error:
             self._give_up(error)
             raise
-        finally:
-            self.turn.release()
 
     def _read(self) -> None:
         """Read the answers that have come. This is also how a connection that the server has closed is found out."""
@@ -79,15 +74,7 @@ class Line:
         self._connection.disconnect()
 
 
-_line: Line | None = None
-
-
-def _of_this_process() -> Line:
-    global _line
-    # A fork has its parent's, and two on one socket would be told each other's answers.
-    if _line is None or _line.process != os.getpid():
-        _line = Line()
-    return _line
+_line = Line()
 
 
 def push(group: str, event: str, **facts: float) -> None:
@@ -98,7 +85,7 @@ def push(group: str, event: str, **facts: float) -> None:
     A test holds that this is what the layer listens for.
     """
     try:
-        _of_this_process().publish(*published(group, event, **facts))
+        _line.publish(*published(group, event, **facts))
     except redis.Unavailable as error:
         logger.warning("push of %s was not sent: %s", event, type(error).__name__)
 

@@ -35,7 +35,8 @@ def client() -> Redis:
 
 def connection() -> Any:
     """Return a connection of one's own, beside the pool's. It connects when the first command is sent."""
-    return client().connection_pool.make_connection()
+    pool = client().connection_pool
+    return pool.connection_class(**pool.connection_kwargs)
 
 
 def delete_if(key: str, value: str) -> None:
