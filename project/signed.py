@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 from huey.serializer import SignedSerializer
@@ -17,8 +16,8 @@ class Signed(SignedSerializer):  # type: ignore[misc]
     def __init__(self, secret: str, salt: str) -> None:
         """Take SECRET_KEY, and what sets this use of it apart from all others."""
         super().__init__(secret=secret, salt=salt)
-        self._key = hmac.digest(self.secret, self.salt, hashlib.sha256)
+        self._key = hmac.digest(self.secret, self.salt, "sha256")
 
     def _signature(self, message: bytes) -> bytes:
         """Return what the message is checked by before it is unpacked."""
-        return hmac.new(self._key, message, hashlib.sha256).hexdigest().encode()
+        return hmac.digest(self._key, message, "sha256").hex().encode()

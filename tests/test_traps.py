@@ -164,6 +164,17 @@ def test_a_message_that_comes_again_sends_nothing(stack: Stack) -> None:
     assert (row()["state"], row()["attempts"]) == ("sent", 1)
 
 
+def test_redis_is_not_asked_whether_a_task_was_revoked(stack: Stack) -> None:
+    """Huey asks before each task and deletes the mark after it; nobody here revokes one."""
+    mobile = number()
+    stack.person().ask(mobile)
+    stack.phone.code_for(mobile)
+    wait_until(lambda: stack.deliveries()[-1]["state"] == "sent")
+    asked = raw(stack).info("commandstats")
+    assert "cmdstat_brpop" in asked, "or this test means nothing"
+    assert not {"cmdstat_hdel", "cmdstat_hget", "cmdstat_hexists"} & set(asked)
+
+
 def test_a_doorbell_for_nothing_is_no_trouble(stack: Stack) -> None:
     serializer = Signed(secret=stack.settings["SECRET_KEY"], salt="latchkey.queue")
     before = len(stack.logs())
