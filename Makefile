@@ -5,6 +5,8 @@ VENV ?= .venv
 PYTHON ?=
 # Test processes at a time, of which most wait most of the time; each has services of its own.
 JOBS ?= 3
+# A process takes a file at a time, those that last longest (in a browser) first: otherwise one is at them in the end.
+spread := --dist loadfile --no-loadscope-reorder
 # Further words for pytest, such as ARGS="-k cooldown".
 ARGS ?=
 
@@ -39,10 +41,10 @@ run: install ## Start Latchkey at http://127.0.0.1:8000/ (or where HOST and PORT
 install: $(VENV)/runtime.stamp $(catalogues) ## Prepare what `make run` needs, and start nothing
 
 test: chromium $(VENV)/dev.stamp $(catalogues) ## Run every test, in a browser as well
-	@$(py) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(py) -m pytest -n $(JOBS) $(spread) $(ARGS)
 
 test-fast: $(VENV)/dev.stamp $(catalogues) ## Run the tests that need no browser
-	@$(py) -m pytest -n $(JOBS) --dist loadfile -m "not browser" $(ARGS)
+	@$(py) -m pytest -n $(JOBS) $(spread) -m "not browser" $(ARGS)
 
 chaos: $(VENV)/dev.stamp $(catalogues) ## Kill, hang and cut everything under a crowd for ten minutes; ARGS="--seed 3" for one run
 	@$(py) -m tests.chaos $(ARGS)

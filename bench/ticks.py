@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import statistics
 import subprocess
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 MANY = 8000
 # In a quick run: the handshakes take longer than the measurement.
 FEWER = 2000
-# Seconds that a countdown runs before it is looked at, and in which all are begun.
-BEGIN = 8
+# Countdowns that are begun in a second: each reads its row first, and what is asked for here is how they run.
+PACE = 250
 SECONDS = re.compile(r'id="countdown"[^>]* data-seconds="(\d+)"')
 
 
@@ -78,6 +79,8 @@ class Ticks:
         so the page that was shown its seconds soonest after that tells it; what comes later in another second is lag.
         """
         came: dict[int, list[tuple[float, int]]] = {}
+        # Whole seconds, so that they are spread evenly over each.
+        begin = math.ceil(len(visitors) / PACE)
 
         def heard(page: crowd.Page, text: str) -> None:
             if found := SECONDS.search(text):
@@ -90,10 +93,10 @@ class Ticks:
             began = time.perf_counter()
             for n, visitor in enumerate(visitors):
                 # Evenly over the seconds, which is over each second.
-                await asyncio.sleep(max(0.0, began + n * BEGIN / len(visitors) - time.perf_counter()))
-                event = {"type": "wait.changed", "group": visitor.group, "seconds": BEGIN + watched + 5}
+                await asyncio.sleep(max(0.0, began + n * begin / len(visitors) - time.perf_counter()))
+                event = {"type": "wait.changed", "group": visitor.group, "seconds": begin + watched + 5}
                 await redis.publish(f"latchkey__group__{visitor.group}", layer.serialize(event))
-        await asyncio.sleep(max(0.0, began + BEGIN + 1 - time.perf_counter()))
+        await asyncio.sleep(max(0.0, began + begin + 1 - time.perf_counter()))
         start = time.perf_counter()
         await asyncio.sleep(watched)
         if gone := sum(page.closed for page in everyone):
