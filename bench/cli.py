@@ -1,7 +1,7 @@
 """`make bench`: Latchkey beside its peers, as ratios, in alternating rounds of one run.
 
-    python -m bench            some eight minutes
-    python -m bench --quick    the same figures in fewer and shorter rounds, two minutes
+    python -m bench            half an hour
+    python -m bench --quick    the same figures in fewer and shorter rounds, ten minutes
     python -m bench --only requests    one group of them; may be given more than once
 
 The table goes to stdout, latest.json and latest.svg to var/bench/. No figure is of any worth on a machine that does
