@@ -84,7 +84,7 @@ class Guess:
     def was_right(self) -> None:
         """Take it back, and all before it at the same secret. Others from the same address stay counted."""
         Guesses.objects.filter(key=self.secret).delete()
-        Guesses.objects.filter(key=self.source).update(open_at=_shifted(-ADDRESS_EVERY))
+        _SHIFTS.run(key=self.source, by=-ADDRESS_EVERY)
 
     def was_wrong(self) -> None:
         """Write it into the log, and raise the alarm when the whole site has had too many. Never raises."""
@@ -157,6 +157,7 @@ _DRIPS = PreparedUpdate(
         {"last_at": Now(), "open_at": _shifted(every)},
     )
 )
+_SHIFTS = PreparedUpdate(lambda key, by: (Guesses.objects.filter(key=key), {"open_at": _shifted(by)}))
 
 
 def _counting(kind: Kind) -> PreparedUpdate:

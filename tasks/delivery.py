@@ -301,21 +301,31 @@ def _repeats_safely(claim: Claim) -> bool:
     return gateways.get(claim.gateway).idempotent
 
 
+_GUESSED = PreparedUpdate(
+    lambda delivery_id, most, life: (
+        Delivery.objects.filter(
+            pk=delivery_id, used_at=None, withdrawn_at=None, guesses__lt=most, created_at__gt=ago(life)
+        ),
+        {"guesses": F("guesses") + 1},
+    )
+)
+_USED = PreparedUpdate(lambda delivery_id: (Delivery.objects.filter(pk=delivery_id), {"used_at": Now()}))
+
+
 def count_guess(delivery: Delivery, *, most: int) -> int | None:
     """Count a guess at the code before it is compared, and return how many there were; None when none may follow.
 
     The row is locked until the transaction ends, so the next guess is counted after this one is decided.
     """
-    row = Delivery.objects.filter(pk=delivery.pk)
-    open_still = row.filter(used_at=None, withdrawn_at=None, guesses__lt=most, created_at__gt=ago(code_life()))
-    if not open_still.update(guesses=F("guesses") + 1):
+    if not _GUESSED.run(delivery_id=delivery.pk, most=most, life=code_life()):
         return None
-    return row.values_list("guesses", flat=True).get()
+    row = _ROW.first(delivery_id=delivery.pk)
+    return None if row is None else row.guesses
 
 
 def mark_used(delivery: Delivery) -> None:
     """Write that the code has signed somebody in. It is used up with the same commit."""
-    Delivery.objects.filter(pk=delivery.pk).update(used_at=Now())
+    _USED.run(delivery_id=delivery.pk)
 
 
 _LATEST = Prepared(lambda browser: Delivery.objects.filter(browser=browser).annotate(now=Now()).order_by("-created_at"))
