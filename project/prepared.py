@@ -107,61 +107,61 @@ def _build(query: QuerySet[Any]) -> _Built:
     )
 
 
-class PreparedUpdate:
-    """An UPDATE, written as a query and what to change, and built at its first use.
-
-        CLOSE = PreparedUpdate(lambda token: (Attempt.objects.filter(pk=token), {"ended_at": Now()}))
-        CLOSE.run(token="...")
-
-    What its arguments may be is what those of a Prepared may be.
+class _Write:
+    """A statement that writes, and is built at its first use. What its arguments may be is what those of a Prepared
+    may be.
     """
 
-    def __init__(self, build: Callable[..., tuple[QuerySet[Any], dict[str, Any]]]) -> None:
-        """Take the function that returns the query and the new values."""
+    def __init__(self, build: Callable[..., Any]) -> None:
+        """Take the function that returns what is to be written."""
         self.build = build
         self._built: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
 
     def run(self, **values: Any) -> int:
-        """Change the rows and return how many there were. Raises django.db.Error."""
+        """Write, and return how many rows there were. Raises django.db.Error."""
         texts, fixed, key = _sorted(values)
         built = self._built.get(key)
         if built is None:
-            rows, changes = self.build(**{name: Slot(name) for name in texts}, **fixed)
-            # As QuerySet.update does.
-            query: Any = rows.query.chain(UpdateQuery)
-            query.add_update_values(changes)
-            sql, params = query.get_compiler(connection=connection).as_sql()
-            built = self._built[key] = (sql, tuple(params))
+            built = self._built[key] = self._compiled(self.build(**{name: Slot(name) for name in texts}, **fixed))
         with connection.cursor() as cursor:
             cursor.execute(built[0], filled(built[1], texts))
             return int(cursor.rowcount)
 
+    def _compiled(self, what: Any) -> tuple[str, tuple[Any, ...]]:
+        raise NotImplementedError
 
-class PreparedInsert:
+
+class PreparedUpdate(_Write):
+    """An UPDATE, written as a query and what to change.
+
+    CLOSE = PreparedUpdate(lambda token: (Attempt.objects.filter(pk=token), {"ended_at": Now()}))
+    CLOSE.run(token="...")
+    """
+
+    def _compiled(self, what: tuple[QuerySet[Any], dict[str, Any]]) -> tuple[str, tuple[Any, ...]]:
+        rows, changes = what
+        # As QuerySet.update does.
+        query: Any = rows.query.chain(UpdateQuery)
+        query.add_update_values(changes)
+        sql, params = query.get_compiler(connection=connection).as_sql()
+        return sql, tuple(params)
+
+
+class PreparedInsert(_Write):
     """An INSERT of one row whose given columns are known only when it runs; the others have what the model says.
 
-        BEGIN = PreparedInsert(lambda token, n: Attempt(id=token, n=n))
-        BEGIN.run(token="...", n=1)
-
-    What its arguments may be is what those of a Prepared may be.
+    BEGIN = PreparedInsert(lambda token, n: Attempt(id=token, n=n))
+    BEGIN.run(token="...", n=1)
     """
 
     def __init__(self, build: Callable[..., Model], *, or_ignore: bool = False) -> None:
         """Take the function that returns the row; `or_ignore` leaves one that is there as it is, and says nothing."""
-        self.build = build
+        super().__init__(build)
         self.on_conflict = OnConflict.IGNORE if or_ignore else None
-        self._built: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
 
-    def run(self, **values: Any) -> None:
-        """Write the row. Raises django.db.Error."""
-        texts, fixed, key = _sorted(values)
-        built = self._built.get(key)
-        if built is None:
-            row = self.build(**{name: Slot(name) for name in texts}, **fixed)
-            # As QuerySet._insert does.
-            query = InsertQuery(type(row), on_conflict=self.on_conflict)
-            query.insert_values(row._meta.local_concrete_fields, [row])
-            ((sql, params),) = query.get_compiler(connection=connection).as_sql()
-            built = self._built[key] = (sql, tuple(params))
-        with connection.cursor() as cursor:
-            cursor.execute(built[0], filled(built[1], texts))
+    def _compiled(self, what: Model) -> tuple[str, tuple[Any, ...]]:
+        # As QuerySet._insert does.
+        query = InsertQuery(type(what), on_conflict=self.on_conflict)
+        query.insert_values(what._meta.local_concrete_fields, [what])
+        ((sql, params),) = query.get_compiler(connection=connection).as_sql()
+        return sql, tuple(params)
