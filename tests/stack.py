@@ -88,8 +88,9 @@ class Part:
         """Start it, adding to its log."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT
-            )
+                self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
 
     @property
     def pid(self) -> int:
@@ -102,9 +103,10 @@ class Part:
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Kill it without a word (SIGKILL) and wait until it is gone."""
+        """Kill it without a word (SIGKILL), with what it has started, as granian does, and wait until it is gone."""
         if self.process is not None:
-            self.process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
     def stop(self, seconds: float = 30) -> int:

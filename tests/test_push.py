@@ -123,11 +123,11 @@ def test_nobody_waits_for_a_hung_server(server: Redis, ear: Ear, hung: Callable[
     ear.waits_for(1)
     hung(signal.SIGSTOP)
     began = time.monotonic()
-    many(100)
+    many(20)
     # Each would wait a second for an answer.
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 10
     hung(signal.SIGCONT)
-    ear.waits_for(101)
+    ear.waits_for(21)
 
 
 def test_a_connection_that_has_gone_silent_is_given_up(
@@ -154,9 +154,12 @@ def test_what_is_refused_is_told_at_the_next_push(
     server.execute_command("ACL", "SETUSER", "default", "-publish")  # type: ignore[no-untyped-call]
     try:
         push.push(GROUP, "refused")
-        time.sleep(0.2)
-        push.push(GROUP, "refused as well")
-        assert "1 pushes may be lost: NoPermissionError" in caplog.text
+
+        def told() -> bool:
+            push.push(GROUP, "refused as well")
+            return "may be lost: NoPermissionError" in caplog.text
+
+        wait_until(told, PATIENCE, "nobody is told")
     finally:
         server.execute_command("ACL", "SETUSER", "default", "+publish")  # type: ignore[no-untyped-call]
     push.push(GROUP, "allowed")
