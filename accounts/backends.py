@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 
+from accounts import guesses
 from accounts.codes import Verified
 from accounts.mobile import BadMobile, canonical
 from accounts.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who a visitor says they are, looked up once: what is counted and what is opened cannot differ."""
+
+    user: User | None
+    # What the guess at the password counts for: accounts/guesses.py.
+    subject: str
 
 
 class PasswordBackend(ModelBackend):
     """Takes a username or a mobile number, and a password."""
 
     def authenticate(
-        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **_: object
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        claim: Claim | None = None,
+        **_: object,
     ) -> User | None:
-        """Return the user, or None for unknown, wrong and inactive alike.
+        """Return the user, or None for unknown, wrong and inactive alike. `claim` is given in place of `username`.
 
         One hash is computed on every path (ASVS 5.0, 6.3.8): here for an unknown name; Django's own
         check does it for a user without a usable password.
         """
-        if username is None or password is None:
+        if password is None or (username is None and claim is None):
             return None
-        user = find(username)
+        user = claim.user if claim else find(username or "")
         if user is None:
             make_password(password)
             return None
@@ -47,9 +64,22 @@ class CodeBackend(ModelBackend):
         return user if user is not None and self.user_can_authenticate(user) else None
 
 
+def meant(identity: str) -> str:
+    """Return what a visitor means, in its one spelling: a mobile number in E.164, else a username in small letters."""
+    try:
+        return canonical(identity)
+    except BadMobile:
+        return identity.lower()
+
+
 def find(identity: str) -> User | None:
     """Return the user of a username or a mobile number in any spelling. The two never mix."""
-    try:
-        return User.objects.filter(mobile=canonical(identity)).first()
-    except BadMobile:
-        return User.objects.filter(username__lower=identity.lower()).first()
+    name = meant(identity)
+    users = User.objects.filter(mobile=name) if name.startswith("+") else User.objects.filter(username__lower=name)
+    return users.first()
+
+
+def claim_of(identity: str) -> Claim:
+    """Look up who a visitor says they are."""
+    user = find(identity)
+    return Claim(user, guesses.of_account(user.pk if user else None, meant(identity)))

@@ -11,14 +11,16 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from accounts import guesses, limits, proof
+from accounts import guesses, proof
 from project import redis
 from project.push import published
-from tasks import delivery, gate, promise
+from tasks import delivery, gate, limits, promise
 from tasks.models import Delivery, random_id
 from tasks.sms import MET, send_sms_code
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from redis import Redis
 
 logger = logging.getLogger(__name__)
@@ -31,27 +33,36 @@ ORPHANED = 10
 # the queue's bell and told the pages with it, a moment before the row is there: both wait for it.
 # KEYS gate, challenge, warm, queue, counters
 # ARGV id, cooldown ms, code's life ms, asks for a proof or not, records only or not, the queue's entry or nothing, the
-# pages' channel and the message for it; then three for each counter: its limit, its life in s, and from when on a proof
-# is asked for
+# pages' channel and the message for it; then three for each counter: its limit, for how many ms a request counts, and
+# from how many on a proof is asked for
 ISSUE = """
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then return {'ok', 0} end
 local shut = redis.call('PTTL', KEYS[1])
 if shut > 0 then return {'cooldown', shut, holder} end
 if redis.call('EXISTS', KEYS[3]) == 0 then return {'cold', 0} end
-local full, near = 0, false
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local full, near, wait = 0, false, 0
 for i = 5, #KEYS do
   local of = i * 3 - 6
-  local count = tonumber(redis.call('GET', KEYS[i]) or '0')
-  if count >= tonumber(ARGV[of]) and full == 0 then full = i end
+  local most, life = tonumber(ARGV[of]), tonumber(ARGV[of + 1])
+  local count = redis.call('ZCOUNT', KEYS[i], now - life, '+inf')
+  if count >= most then
+    if full == 0 then full = i end
+    -- There is room again when all but the newest `most - 1` have left the window.
+    local last = most > 0 and redis.call('ZREVRANGE', KEYS[i], most - 1, most - 1, 'WITHSCORES')[2]
+    wait = math.max(wait, last and last + life - now or life)
+  end
   if count >= tonumber(ARGV[of + 2]) then near = true end
 end
-if full > 0 and ARGV[5] == '0' then
-  return {'limit', math.max(redis.call('PTTL', KEYS[full]), 1000), tostring(full - 5)}
-end
+if full > 0 and ARGV[5] == '0' then return {'limit', math.max(wait, 1000), tostring(full - 5)} end
 if near and ARGV[4] == '1' then return {'proof', 0} end
 for i = 5, #KEYS do
-  if redis.call('INCR', KEYS[i]) == 1 then redis.call('EXPIRE', KEYS[i], ARGV[i * 3 - 5]) end
+  local life = tonumber(ARGV[i * 3 - 5])
+  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now - life)
+  redis.call('ZADD', KEYS[i], now, ARGV[1])
+  redis.call('PEXPIRE', KEYS[i], life)
 end
 if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
@@ -103,15 +114,17 @@ class Verified:
     mobile: str
 
 
-def issue(*, mobile: str, purpose: str, browser: str, address: str, language: str, proven: bool = False) -> Delivery:
+def issue(
+    *, mobile: str, purpose: str, browser: str, address: str, language: str, proven: bool = False, own: bool = False
+) -> Delivery:
     """Promise an SMS with a fresh code and return its delivery, queued.
 
     `mobile` is E.164, `browser` and `address` are keyed hashes, `language` is the page's, `proven` says that a proof
-    of humanity came with the request. Raises TooFrequent, LimitReached, proof.Needed, guesses.Shut or Unavailable; in
-    all of them nothing was promised.
+    of humanity came with the request, `own` that the browser has signed in with this number before. Raises
+    TooFrequent, LimitReached, proof.Needed, guesses.Shut or Unavailable; in all of them nothing was promised.
     """
     delivery_id = random_id()
-    ask = _Request(delivery_id, mobile, purpose, browser, address, proven=proven)
+    ask = _Request(delivery_id, mobile, purpose, browser, address, proven=proven, own=own)
     began = time.monotonic()
     try:
         said, left_ms, more = ask.decide()
@@ -119,10 +132,10 @@ def issue(*, mobile: str, purpose: str, browser: str, address: str, language: st
             gate.give_back(mobile, more)
             said, left_ms, more = ask.decide()
         # Of those that would be accepted only: whoever is refused costs the database nothing.
-        shut = said == "ok" and guesses.is_shut(mobile)
+        shut = said == "ok" and guesses.is_shut(mobile, own=own)
     except (redis.Unavailable, DatabaseError) as error:
         # The gate may be shut although its answer was lost, and no SMS will come for it.
-        gate.give_back(mobile, delivery_id)
+        ask.take_back()
         logger.warning("code refused: %s", type(error).__name__)
         raise Unavailable from error
     if said == "cooldown":
@@ -134,20 +147,26 @@ def issue(*, mobile: str, purpose: str, browser: str, address: str, language: st
         logger.info("code refused: a proof of humanity is needed")
         raise proof.Needed
     if shut:
-        gate.give_back(mobile, delivery_id)
+        ask.take_back()
         logger.info("code refused: codes of this number are switched off")
         raise guesses.Shut
     if more:
         logger.warning("code would be refused: a limit is reached: %s", ask.counters[int(more)].name)
     try:
         row = promise.accept(
-            delivery_id, mobile=mobile, purpose=purpose, browser=browser, address=address, language=language
+            delivery_id,
+            mobile=mobile,
+            purpose=purpose,
+            browser=browser,
+            address=address,
+            language=language,
+            own=own,
         )
     except promise.TooSoon as wait:
-        gate.give_back(mobile, delivery_id)
+        ask.take_back()
         raise TooFrequent(wait.seconds) from wait
     except DatabaseError as error:
-        gate.give_back(mobile, delivery_id)
+        ask.take_back()
         logger.warning("code refused: database %s", type(error).__name__)
         raise Unavailable from error
     if not ask.rings or time.monotonic() - began > MET:
@@ -155,8 +174,18 @@ def issue(*, mobile: str, purpose: str, browser: str, address: str, language: st
     return row
 
 
-def check(*, browser: str, purpose: str, code: str, address: str, mobile: str | None = None) -> Verified:
+def check(
+    *,
+    browser: str,
+    purpose: str,
+    code: str,
+    address: str,
+    mobile: str | None = None,
+    is_own: Callable[[str], bool] = lambda _mobile: False,
+) -> Verified:
     """Use a code up. `mobile`, when given, must be the number that it was sent to.
+
+    `is_own` tells of the code's number whether this browser has signed in with it before.
 
     Raises Wrong, Expired, Unavailable, or guesses.Paused and guesses.Shut after too many wrong guesses at this number,
     over all its codes, or from this address.
@@ -169,7 +198,7 @@ def check(*, browser: str, purpose: str, code: str, address: str, mobile: str | 
         if row is None:
             raise Expired
         with transaction.atomic():
-            left, guess = _use(row, code, address, mobile)
+            left, guess = _use(row, code, address, mobile, own=is_own(row.mobile))
     except (redis.Unavailable, DatabaseError) as error:
         logger.warning("code not checked: %s", type(error).__name__)
         raise Unavailable from error
@@ -182,7 +211,7 @@ def check(*, browser: str, purpose: str, code: str, address: str, mobile: str | 
     raise Wrong(left)
 
 
-def _use(row: Delivery, code: str, address: str, mobile: str | None) -> tuple[int | None, guesses.Guess]:
+def _use(row: Delivery, code: str, address: str, mobile: str | None, *, own: bool) -> tuple[int | None, guesses.Guess]:
     """Count a guess, then look at it: None if it is right, else the tries that are left. Runs in a transaction.
 
     Raises Expired, and what guesses.begin raises; then the guess is not counted, and was not looked at.
@@ -191,7 +220,7 @@ def _use(row: Delivery, code: str, address: str, mobile: str | None) -> tuple[in
     count = delivery.count_guess(row, most=settings.SMS_MAX_TRIES)
     if count is None:
         raise Expired
-    guess = guesses.begin("code", row.mobile, address)
+    guess = guesses.begin("code", row.mobile, address, own=own)
     # Nobody has the code of a decoy: who has guessed it has guessed.
     if not row.decoy and row.is_code(code) and mobile in {None, row.mobile}:
         delivery.mark_used(row)
@@ -230,9 +259,10 @@ class _Request:
     """One question to Redis: may this be sent?"""
 
     def __init__(
-        self, delivery_id: str, mobile: str, purpose: str, browser: str, address: str, *, proven: bool
+        self, delivery_id: str, mobile: str, purpose: str, browser: str, address: str, *, proven: bool, own: bool
     ) -> None:
-        self.counters = limits.counters(mobile=mobile, address=address, browser=browser)
+        self.delivery_id, self.mobile = delivery_id, mobile
+        self.counters = limits.counters(mobile=mobile, address=address, browser=browser, own=own)
         bell = settings.HUEY.bell(send_sms_code.s(delivery_id))
         # Whether Redis rings: the queue is there.
         self.rings = bell is not None
@@ -256,7 +286,19 @@ class _Request:
             message,
         ]
         for counter in self.counters:
-            self.values += [counter.most, counter.life, 0 if settings.ALTCHA == "always" else counter.near]
+            near = 0 if settings.ALTCHA == "always" else counter.near
+            self.values += [counter.most, counter.life_seconds * 1000, near]
+
+    def take_back(self) -> None:
+        """Open the gate and count the request no more, if it was let in: nothing is promised. Never raises."""
+        try:
+            with redis.client().pipeline(transaction=False) as pipe:
+                pipe.eval(redis.DELETE_IF, 1, gate.key(self.mobile), self.delivery_id)
+                for counter in self.counters:
+                    pipe.zrem(counter.key, self.delivery_id)
+                pipe.execute()
+        except redis.Unavailable as error:
+            logger.warning("delivery %s still counts: redis %s", self.delivery_id[:8], type(error).__name__)
 
     def decide(self) -> tuple[str, int, str]:
         """Return `ok`, `cooldown`, `limit` or `proof`, the milliseconds left, and whose cooldown or which limit it is.

@@ -1,10 +1,15 @@
-"""Wrong guesses in a row, counted before anything is hashed or compared, in two buckets that share nothing.
+"""Wrong guesses in a row, counted before anything is hashed or compared, each in three places.
 
-One bucket is what is guessed at: an account's password, or a number's codes, whichever code it is (NIST SP
-800-63B-4, 3.1.3.2: a new code does not reset the count). From some guess on there are pauses, each twice the last.
-The other is the address that the guesses come from, so that one guess at each of a thousand accounts stops as well.
-A bucket for the pair would pass both attacks. Nobody is shut out whole: who floods a password leaves the codes open,
-and the other way round (ASVS 5.0, 6.1.1).
+- What is guessed at: an account's password, or a number's codes, whichever code it is (NIST SP 800-63B-4, 3.1.3.2: a
+  new code does not reset the count). From some guess on there are pauses, each twice the last. What counts is what was
+  meant: an account has one count, whatever name, number or spelling was typed.
+- The address that the guesses come from, so that one guess at each of a thousand accounts stops as well.
+- The two together, so that one address alone can neither pause an account for others more than once, nor use up the
+  wrong codes that a number has. This bucket without the others would pass both attacks.
+
+A browser that has signed in to the account before (`own`) is counted apart from all that: no stranger's guesses pause
+it, whatever they do (OWASP, device cookies). Nobody is locked out whole: floods of passwords leave codes open, and the
+other way round (ASVS 5.0, 6.1.1).
 
 They stand in the database: Redis may be away or empty, and neither lets a guesser begin anew.
 """
@@ -14,11 +19,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Value, When
+from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Greatest, Now
 
@@ -26,17 +31,26 @@ from accounts import proof
 from accounts.models import Guesses
 from project import keys, redis
 from project.prepared import Prepared, PreparedInsert, PreparedUpdate
-from tasks.delivery import ago, ahead
+from tasks.clock import ago, ahead
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 logger = logging.getLogger(__name__)
 
 Kind = Literal["password", "code"]
+# How pauses grow.
+Growth = Literal["password", "code", "own code", "code of one address"]
 
 # Guesses in a row before the first pause. Of codes that is one whole code's worth.
 FREE: dict[Kind, int] = {"password": settings.PASSWORD_TRIES, "code": settings.SMS_MAX_TRIES}
 LONGEST_PAUSE = timedelta(hours=1)
-# After so many a number's codes open no more until its password has, or an operator: NIST SP 800-63B-4, 3.2.2.
-MOST_CODES = 100
+# After so many wrong ones a number's codes open no more until its password has, or an operator. NIST SP 800-63B-4,
+# 3.2.2, allows a hundred in all: strangers have most of them, the owner's browsers the rest.
+MOST_CODES = 80
+MOST_CODES_OWN = 20
+# Of those, so many come from one address; from then on it has one a day.
+MOST_CODES_OF_ADDRESS = 2 * settings.SMS_MAX_TRIES
 FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 # An address may be a whole office: GUESSES_PER_IP at once, then one a minute.
 ADDRESS_EVERY = timedelta(minutes=1)
@@ -67,8 +81,8 @@ class Guess:
     """One guess that is counted already, as a wrong one."""
 
     kind: Kind
-    # The keys of its two buckets.
-    secret: str
+    subject: str
+    # The key of its address's bucket, empty for a browser of the owner's: no address is counted for it.
     source: str
     # Wrong ones in a row, this one among them.
     count: int
@@ -83,8 +97,9 @@ class Guess:
 
     def was_right(self) -> None:
         """Take it back, and all before it at the same secret. Others from the same address stay counted."""
-        Guesses.objects.filter(key=self.secret).delete()
-        _SHIFTS.run(key=self.source, by=-ADDRESS_EVERY)
+        _all_of(self.kind, self.subject).delete()
+        if self.source:
+            _SHIFTS.run(key=self.source, by=-ADDRESS_EVERY)
 
     def was_wrong(self) -> None:
         """Write it into the log, and raise the alarm when the whole site has had too many. Never raises."""
@@ -102,36 +117,52 @@ class Guess:
             logger.warning("ALARM: %d wrong guesses within an hour over the whole site", ALARM)
 
 
-def begin(kind: Kind, subject: str, address: str, *, proven: bool = True) -> Guess:
+def begin(kind: Kind, subject: str, address: str, *, own: bool = False, proven: bool = True) -> Guess:
     """Count a guess before it is looked at, and return it.
 
-    `subject` is the username in small letters or the number in E.164, `address` the visitor's keyed hash, `proven`
-    says that a proof of humanity came along. Raises Paused, Shut, proof.Needed, or django.db.Error when it cannot be
-    counted; in all of them the secret must not be looked at.
+    `subject` is what the look-up found: `of_account` says what for a password, and for a code it is the number in
+    E.164. `address` is the visitor's keyed hash, `own` says that this browser has signed in there before, `proven` that
+    a proof of humanity came along. Raises Paused, Shut, proof.Needed, or django.db.Error when it cannot be counted; in
+    all of them the secret must not be looked at.
     """
-    secret, source = key(kind, subject), f"address:{address}"
+    secret = key(kind, subject, own=own)
+    source, pair = ("", "") if own else (f"address:{address}", _pair(secret, address))
     # Most of a flood ends here, without waiting for the right to write.
-    _mind_pause(kind, secret)
+    _mind_pause(kind, secret, pair)
     if not proven and (settings.ALTCHA == "always" or _is_near(kind, secret, source)):
         raise proof.Needed
     with transaction.atomic():
-        if not _drip(source, settings.GUESSES_PER_IP, ADDRESS_EVERY):
-            logger.warning("guesses from address %s are paused", address[:8])
-            full = _found(source)
-            left: timedelta = full.open_at - full.now - (settings.GUESSES_PER_IP - 1) * ADDRESS_EVERY
-            raise Paused(max(1.0, left.total_seconds()))
-        row = _count(kind, secret)
-    return Guess(kind, secret, source, row.count, max(0.0, (row.open_at - row.last_at).total_seconds()))
+        if own:
+            rows = [_count("own code" if kind == "code" else kind, secret)]
+        else:
+            _count_address(source, address)
+            rows = [_count("code of one address" if kind == "code" else kind, pair, secret)]
+            # What one address has guessed too often no longer pauses the account for everybody else.
+            if kind == "code" or rows[0].count <= FREE[kind]:
+                rows.append(_count(kind, secret))
+    pauses = [(row.open_at - row.last_at).total_seconds() for row in rows]
+    return Guess(kind, subject, source, max(row.count for row in rows), max(0.0, *pauses))
 
 
-def is_shut(mobile: str) -> bool:
-    """Tell whether a number's codes are switched off."""
-    return _HAS.exists(key=key("code", mobile), least=MOST_CODES)
+def of_account(pk: int | None, typed: str) -> str:
+    """Return the subject of a guess at a password: the account that the look-up found, else what was typed.
+
+    `typed` is in its canonical form: a number in E.164, a name in small letters.
+    """
+    return f"user:{pk}" if pk is not None else f"nobody:{typed}"
 
 
-def forgive(kind: Kind, subject: str) -> bool:
-    """Forget what was guessed at one secret: its owner came in the other way, or an operator says so."""
-    return bool(Guesses.objects.filter(key=key(kind, subject)).delete()[0])
+def is_shut(mobile: str, *, own: bool = False) -> bool:
+    """Tell whether a number's codes are switched off, for strangers or for browsers that have signed in with it."""
+    return _HAS.exists(key=key("code", mobile, own=own), least=MOST_CODES_OWN if own else MOST_CODES)
+
+
+def forgive(kind: Kind, subject: str) -> int:
+    """Forget what was guessed at one secret: its owner came in, or an operator says so. Returns how many guesses."""
+    rows = _all_of(kind, subject)
+    counts = [row.count for row in rows if not row.secret]
+    rows.delete()
+    return sum(counts)
 
 
 def clear() -> int:
@@ -140,17 +171,32 @@ def clear() -> int:
     return int(quiet.exclude(key__startswith="code:").delete()[0])
 
 
-def key(kind: Kind, subject: str) -> str:
+def key(kind: Kind, subject: str, *, own: bool = False) -> str:
     """Return what stands for a secret in the table. Kinds do not mix, and no name or number can be read from it."""
-    return f"{kind}:{keys.hashed(kind, subject)}"
+    return f"{kind}:{'own:' if own else ''}{keys.hashed(kind, subject)}"
+
+
+def _pair(secret: str, address: str) -> str:
+    """Return what stands for a secret and an address in the table."""
+    return f"pair:{keys.hashed(secret, address)}"
+
+
+def _all_of(kind: Kind, subject: str) -> QuerySet[Guesses]:
+    """Return every row that counts guesses at a secret."""
+    secret = key(kind, subject)
+    return Guesses.objects.filter(Q(key__in=[secret, key(kind, subject, own=True)]) | Q(secret=secret))
 
 
 # Built once each: a flood of guesses comes through here, and holds SQLite's one lock meanwhile.
 _ROW = Prepared(lambda key: Guesses.objects.filter(key=key).annotate(now=Now()))
-_PAUSED = Prepared(lambda key: Guesses.objects.filter(key=key, open_at__gt=Now()).annotate(now=Now()))
+_PAUSED = Prepared(
+    lambda key, pair: (
+        Guesses.objects.filter(Q(key=key) | Q(key=pair), open_at__gt=Now()).annotate(now=Now()).order_by("-open_at")
+    )
+)
 _HAS = Prepared(lambda key, least: Guesses.objects.filter(key=key, count__gte=least))
 _FULLER = Prepared(lambda key, than: Guesses.objects.filter(key=key, open_at__gt=ahead(than)))
-_NEW = PreparedInsert(lambda key: Guesses(key=key), or_ignore=True)
+_NEW = PreparedInsert(lambda key, secret: Guesses(key=key, secret=secret), or_ignore=True)
 _DRIPS = PreparedUpdate(
     lambda key, room, every: (
         Guesses.objects.filter(key=key, open_at__lte=ahead(room)),
@@ -160,28 +206,41 @@ _DRIPS = PreparedUpdate(
 _SHIFTS = PreparedUpdate(lambda key, by: (Guesses.objects.filter(key=key), {"open_at": _shifted(by)}))
 
 
-def _counting(kind: Kind) -> PreparedUpdate:
-    """Return what counts one more, unless a pause runs. A statement for each kind, for a text would be a slot."""
+def _counting(growth: Growth) -> PreparedUpdate:
+    """Return what counts one more, unless a pause runs. A statement for each, for a text would be a slot."""
     return PreparedUpdate(
         lambda key, cooldown: (
             Guesses.objects.filter(key=key, open_at__lte=Now()),
-            {"count": F("count") + 1, "last_at": Now(), "open_at": _pause(kind, cooldown)},
+            {"count": F("count") + 1, "last_at": Now(), "open_at": _pause(growth, cooldown)},
         )
     )
 
 
-_COUNTS: dict[Kind, PreparedUpdate] = {kind: _counting(kind) for kind in FREE}
+_COUNTS: dict[Growth, PreparedUpdate] = {growth: _counting(growth) for growth in get_args(Growth)}
 
 
-def _count(kind: Kind, secret: str) -> Guesses:
-    """Count one more and lengthen the pause, if none runs. Raises Paused or Shut."""
+def _count_address(source: str, address: str) -> None:
+    """Count one more guess from an address, or raise Paused."""
+    if _drip(source, settings.GUESSES_PER_IP, ADDRESS_EVERY):
+        return
+    logger.warning("guesses from address %s are paused", address[:8])
+    full = _found(source)
+    left: timedelta = full.open_at - full.now - (settings.GUESSES_PER_IP - 1) * ADDRESS_EVERY
+    raise Paused(max(1.0, left.total_seconds()))
+
+
+def _count(growth: Growth, name: str, secret: str = "") -> Guesses:
+    """Count one more in a row and lengthen its pause, if none runs. Raises Paused or Shut.
+
+    `secret` is what a pair's row belongs to.
+    """
     # Of many guesses at once, each waits for the one before it: the row is the referee, and the pause is in it.
-    change = {"key": secret, "cooldown": settings.SMS_COOLDOWN}
-    if not _COUNTS[kind].run(**change):
-        _NEW.run(key=secret)
-        if not _COUNTS[kind].run(**change):
-            _mind_pause(kind, secret)
-    counted: Guesses = _found(secret)
+    change = {"key": name, "cooldown": settings.SMS_COOLDOWN}
+    if not _COUNTS[growth].run(**change):
+        _NEW.run(key=name, secret=secret)
+        if not _COUNTS[growth].run(**change):
+            _mind_pause(growth, name)
+    counted: Guesses = _found(name)
     return counted
 
 
@@ -196,28 +255,32 @@ def _found(name: str) -> Any:
 def _is_near(kind: Kind, secret: str, source: str) -> bool:
     """Tell whether half of what is allowed is used up."""
     half = settings.GUESSES_PER_IP // 2 * ADDRESS_EVERY
-    return _HAS.exists(key=secret, least=FREE[kind] // 2) or _FULLER.exists(key=source, than=half)
+    return _HAS.exists(key=secret, least=FREE[kind] // 2) or (source != "" and _FULLER.exists(key=source, than=half))
 
 
-def _mind_pause(kind: Kind, secret: str) -> None:
-    """Raise Paused or Shut if a pause runs."""
-    row: Any = _PAUSED.first(key=secret)
+def _mind_pause(what: str, name: str, pair: str = "") -> None:
+    """Raise Paused or Shut if a pause runs. `what` is for the log."""
+    row: Any = _PAUSED.first(key=name, pair=pair)
     if row is None:
         return
-    logger.info("a guess at a %s is not looked at: %d were wrong", kind, row.count)
+    logger.info("%s attempt rejected without checking: %d consecutive failures", what, row.count)
     if row.open_at == FOR_EVER:
         raise Shut
     raise Paused(max(1.0, (row.open_at - row.now).total_seconds()))
 
 
-def _pause(kind: Kind, cooldown: float) -> Case:
+def _pause(growth: Growth, cooldown: float) -> Case:
     """Return when the next guess is looked at, by how many were wrong before this one."""
+    if growth == "code of one address":
+        enough = When(count__gte=MOST_CODES_OF_ADDRESS - 1, then=ahead(KEPT))
+        return Case(enough, default=Now(), output_field=DateTimeField())
     # Passwords: a pause after each guess from some on. Codes: one after each whole code's worth, so that who has got a
     # new one may use its tries; and the first is over before a new one can be had, so that only guessers feel it.
+    kind: Kind = "password" if growth == "password" else "code"
     every = 1 if kind == "password" else FREE[kind]
     wait = timedelta(seconds=30.0 if kind == "password" else max(1.0, cooldown / 2))
-    most = MOST_CODES if kind == "code" else FREE[kind] + 20
-    steps = [When(count__gte=MOST_CODES - 1, then=Value(FOR_EVER))] if kind == "code" else []
+    most = {"password": FREE[kind] + 20, "code": MOST_CODES, "own code": MOST_CODES_OWN}[growth]
+    steps = [When(count__gte=most - 1, then=Value(FOR_EVER))] if kind == "code" else []
     for count in range(FREE[kind], most, every):
         steps.append(When(count=count - 1, then=ahead(min(wait, LONGEST_PAUSE))))
         wait *= 2
@@ -234,7 +297,7 @@ def _drip(name: str, burst: int, every: timedelta) -> bool:
     change = {"key": name, "room": (burst - 1) * every, "every": every}
     if _DRIPS.run(**change):
         return True
-    _NEW.run(key=name)
+    _NEW.run(key=name, secret="")
     return bool(_DRIPS.run(**change))
 
 

@@ -109,13 +109,15 @@ class User(AbstractUser):
 
 
 class Guesses(models.Model):
-    """Wrong guesses in a row: at one account's password, at one number's codes, or from one address.
+    """Wrong guesses in a row: at one account's password, at one number's codes, from one address, or two of them.
 
     In the database and not in Redis, so that neither a restart nor an outage of Redis forgives them.
     """
 
-    # What is guessed at, as a keyed hash behind its kind: "password:...", "code:...", "address:...".
+    # What is counted, as a keyed hash behind its kind: "password:...", "code:...", "address:...", "pair:...".
     key = models.CharField(primary_key=True, max_length=48, editable=False)
+    # Of a pair, the key of what is guessed at: both are forgiven together.
+    secret = models.CharField(max_length=48, blank=True, default="", db_default="", db_index=True, editable=False)
     count = models.PositiveIntegerField(_("wrong guesses"), default=0, db_default=0)
     last_at = models.DateTimeField(_("last guess"), db_default=Now())
     # Nothing is looked at before this moment.

@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
-from accounts import answers, fresh, guesses, revoke
+from accounts import answers, devices, fresh, guesses, revoke
 from accounts.address import hashed_address
 from accounts.forms import sent
 from accounts.live import SESSION_CHANGED
@@ -52,9 +52,10 @@ def password(request: HttpRequest) -> HttpResponse:
         return _refusal(request, user, word, field=field)
     # The present password first: what makes a new one weak tells something about the user's number.
     if has_one:
-        # guesses: counted with those at the login, so that a taken session is no second way to try passwords.
+        # Counted with those at the login, so that a taken session is no second way to try passwords.
+        subject, own = guesses.of_account(user.pk, ""), devices.knows_account(request, user)
         try:
-            guess = guesses.begin("password", user.username.lower(), hashed_address(request))
+            guess = guesses.begin("password", subject, hashed_address(request), own=own)
         except guesses.Paused as wait:
             return _refusal(request, user, "PASSWORD_LIMIT", status=429, seconds=wait.seconds)
         if not user.check_password(form.cleaned_data["current"]):

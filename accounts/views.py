@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -15,8 +16,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import answers, browser, codes, guesses, live, proof, waits
+from accounts import answers, browser, codes, devices, guesses, live, proof, waits
 from accounts.address import hashed_address
+from accounts.backends import claim_of
 from accounts.first_page import first_page
 from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, WithdrawForm, sent
 from accounts.mobile import masked
@@ -45,15 +47,16 @@ def login(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         word, field = form.fault()
         return answers.refusal(request, word, place="password", field=field)
-    username, address = form.cleaned_data["username"], hashed_address(request)
+    claim = claim_of(form.cleaned_data["username"])
+    own = devices.knows_account(request, claim.user)
     try:
         # Counted before it is hashed: of a thousand guesses at once only the first few cost anything.
-        guess = guesses.begin("password", username.lower(), address, proven=_may_guess(form))
+        guess = guesses.begin("password", claim.subject, hashed_address(request), own=own, proven=_may_guess(form))
     except proof.Needed:
         return answers.proof_needed(request, place="password", again=bool(form.cleaned_data["altcha"]))
     except guesses.Paused as wait:
         return answers.refusal(request, "PASSWORD_LIMIT", place="password", status=429, seconds=wait.seconds)
-    user = auth.authenticate(request, username=username, password=form.cleaned_data["password"])
+    user = auth.authenticate(request, claim=claim, password=form.cleaned_data["password"])
     if user is None:
         guess.was_wrong()
         return answers.refusal(request, "CREDENTIALS", place="password", tries_left=guess.left, seconds=guess.pause)
@@ -82,6 +85,7 @@ def code(request: HttpRequest) -> HttpResponse:
             address=hashed_address(request),
             language=get_language() or settings.LANGUAGE_CODE,
             proven=proven,
+            own=devices.knows_number(request, form.cleaned_data["mobile"]),
         )
     except codes.TooFrequent as wait:
         return _too_frequent(request, own, form.cleaned_data["mobile"], wait.seconds)
@@ -136,6 +140,7 @@ def login_code(request: HttpRequest) -> HttpResponse:
             code=form.cleaned_data["code"],
             mobile=form.cleaned_data["mobile"],
             address=hashed_address(request),
+            is_own=partial(devices.knows_number, request),
         )
     except codes.Wrong as wrong:
         return answers.refusal(request, "SMS_CODE_WRONG", place="verify", field="code", tries_left=wrong.tries_left)
@@ -207,7 +212,7 @@ def _too_frequent(request: HttpRequest, own: str, mobile: str, seconds: float) -
     state = state.waiting(seconds)
     response = answers.refusal(request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=seconds)
     if untold:
-        waits.remember(response, mobile, seconds)
+        waits.remember(response, mobile, seconds, own)
     return response
 
 
@@ -242,6 +247,7 @@ def _signed_in(request: HttpRequest, user: User, form: Form) -> HttpResponse:
     response = answers.gone_to(request, destination, username=user.username)
     # For display on cached pages only. Nothing trusts it.
     response.set_cookie("username", user.username, max_age=age, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
+    devices.remember(request, response, user)
     return _tell_tabs(response, before)
 
 

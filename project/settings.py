@@ -371,6 +371,10 @@ SMS_PER_HOUR = env.number("SMS_PER_HOUR", 5)
 SMS_PER_DAY = env.number("SMS_PER_DAY", 10)
 SMS_PER_IP_HOUR = env.number("SMS_PER_IP_HOUR", 10)
 SMS_BUDGET_HOUR = env.number("SMS_BUDGET_HOUR", 200)
+# The part of it that only browsers get which have signed in with the number before: no stranger can use it up.
+SMS_BUDGET_RESERVE = env.number("SMS_BUDGET_RESERVE", SMS_BUDGET_HOUR // 10)
+if SMS_BUDGET_RESERVE > SMS_BUDGET_HOUR:
+    env.refuse("SMS_BUDGET_RESERVE", "is more than SMS_BUDGET_HOUR", "Write a part of it, such as a tenth.")
 # A browser that changes its address, and a range of numbers that is rented by the thousand.
 SMS_PER_SESSION_HOUR = env.number("SMS_PER_SESSION_HOUR", SMS_PER_IP_HOUR)
 SMS_PER_PREFIX_HOUR = env.number("SMS_PER_PREFIX_HOUR", max(50, SMS_BUDGET_HOUR // 4))

@@ -12,13 +12,14 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Value, When
-from django.db.models.expressions import Combinable
+from django.db.models import Case, Exists, F, OuterRef, Value, When
 from django.db.models.functions import Now
 
 from project.prepared import Prepared, PreparedInsert, PreparedUpdate
 from project.push import push
-from tasks import decoy, gate, gateways, routes
+from tasks import decoy, gate, gateways, limits, routes
+from tasks.clock import ago as ago
+from tasks.clock import ahead as ahead
 from tasks.gateways import Answer, Outcome, Reason
 from tasks.models import WAITING, Attempt, Delivery, Report, State, random_id
 
@@ -36,6 +37,8 @@ CHANGED = "delivery.changed"
 # The same, when Redis has let a request in and its row is just being written.
 ACCEPTED = "delivery.accepted"
 UNFINISHED = (*WAITING, State.SENDING)
+# How an attempt's end says that nothing of the delivery has left.
+UNSENT = (State.FAILED, State.SUPERSEDED)
 # Where it is news that an SMS went out after all, from a worker that had lost its lease.
 UNSURE = (*WAITING, State.UNKNOWN, State.EXPIRED, State.FAILED)
 
@@ -65,16 +68,6 @@ def code_life() -> timedelta:
 def useful_life() -> timedelta:
     """Return how long after the request an SMS may still leave. A code that arrives as it dies only angers."""
     return code_life() * 0.9
-
-
-def ago(age: timedelta) -> Combinable:
-    """Return the database's time that long ago."""
-    return ExpressionWrapper(Now() - age, output_field=DateTimeField())
-
-
-def ahead(wait: timedelta) -> Combinable:
-    """Return the database's time that far ahead."""
-    return ExpressionWrapper(Now() + wait, output_field=DateTimeField())
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +194,8 @@ def _ended(claim: Claim, answer: Answer, state: State) -> None:
     delivery = claim.delivery
     if state == State.FAILED and answer.reason != Reason.WAIT:
         gate.give_back(delivery.mobile, delivery.pk)
+    if state in UNSENT and answer.outcome not in {Outcome.ACCEPTED, Outcome.UNKNOWN}:
+        limits.give_back(delivery)
     logger.info(
         "delivery %s attempt %d by %s: %s %s, now %s",
         delivery.pk[:8],

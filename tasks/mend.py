@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from project.push import push
-from tasks import delivery, gate
+from tasks import delivery, gate, limits
 from tasks.gateways import Outcome
 from tasks.models import WAITING, Attempt, Delivery, State
 
@@ -39,6 +39,7 @@ def expire() -> int:
         if Delivery.objects.filter(pk=row.pk, state__in=WAITING).update(**end):
             if not unsure:
                 gate.give_back(row.mobile, row.pk)
+                limits.give_back(row)
             push(delivery.group(row.browser), delivery.CHANGED)
             ended += 1
     return ended

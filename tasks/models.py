@@ -70,6 +70,10 @@ class Delivery(models.Model):
     guesses = models.PositiveSmallIntegerField(default=0, db_default=0)
     # True when no SMS is wanted for this number (no account, and none may be made): everything but the send happens.
     decoy = models.BooleanField(default=False, db_default=False)
+    # True when the browser that asked has signed in with this number before: such requests are counted apart.
+    own = models.BooleanField(default=False, db_default=False)
+    # False once it is certain that nothing was sent, or when an operator has forgiven it: limits count it no more.
+    counted = models.BooleanField(default=True, db_default=True)
     superseded_at = models.DateTimeField(null=True, blank=True)
     # When the visitor took it back: a wrong number. No page shows it any more, and its code opens nothing.
     withdrawn_at = models.DateTimeField(null=True, blank=True)

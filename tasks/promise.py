@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from project.prepared import Slot, filled
 from project.push import push
+from tasks import limits
 from tasks.delivery import CHANGED, HOUR, UNFINISHED, ago, ahead, group, stopped, useful_life
 from tasks.models import Delivery, State
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 # What a request gives. The other columns have defaults of the database's.
-GIVEN = ("id", "mobile", "purpose", "browser", "address", "language")
+GIVEN = ("id", "mobile", "purpose", "browser", "address", "language", "own")
 
 # SQLite has one writer, and lets the others sleep for longer and longer, also when it is free: so they take turns here.
 _turn = threading.Lock()
@@ -41,14 +42,17 @@ class TooSoon(Exception):
         self.seconds = seconds
 
 
-def accept(delivery_id: str, *, mobile: str, purpose: str, browser: str, address: str, language: str) -> Delivery:
+def accept(
+    delivery_id: str, *, mobile: str, purpose: str, browser: str, address: str, language: str, own: bool = False
+) -> Delivery:
     """Write the row that promises an SMS, and let it supersede what has not left for the same number and purpose.
 
-    Raises TooSoon, or django.db.Error when the database cannot take it: then nothing was promised.
+    `own` says that the browser has signed in with this number before: its requests are counted apart. Raises TooSoon,
+    or django.db.Error when the database cannot take it: then nothing was promised.
     """
     cooldown = timedelta(seconds=settings.SMS_COOLDOWN)
     delivery = Delivery(
-        id=delivery_id, mobile=mobile, purpose=purpose, browser=browser, address=address, language=language
+        id=delivery_id, mobile=mobile, purpose=purpose, browser=browser, address=address, language=language, own=own
     )
     created_at = _write_if_clear(delivery, cooldown)
     if created_at is None:
@@ -127,7 +131,7 @@ def _write_over_older(delivery: Delivery, cooldown: timedelta) -> datetime:
         delivery.resend_at = ahead(cooldown)
         delivery.save(force_insert=True)
     if superseded:
-        _push_superseded(mobile, purpose)
+        _tell_superseded(mobile, purpose)
     # INSERT has returned the database's own.
     return delivery.created_at
 
@@ -142,8 +146,11 @@ def _can_be_superseded(purpose: str) -> Q:
     return Q(purpose=purpose, superseded_at=None, created_at__gt=ago(useful_life()), state__in=UNFINISHED)
 
 
-def _push_superseded(mobile: str, purpose: str) -> None:
-    """Tell the pages whose request has just been superseded."""
+def _tell_superseded(mobile: str, purpose: str) -> None:
+    """Tell the pages whose request has just been superseded, and count no more what has never left."""
     rows = Delivery.objects.filter(mobile=mobile, purpose=purpose, created_at__gt=ago(useful_life()))
-    for browser in rows.exclude(superseded_at=None).values_list("browser", flat=True).distinct():
+    rows = rows.exclude(superseded_at=None)
+    for unsent in rows.filter(state=State.SUPERSEDED, counted=True):
+        limits.give_back(unsent)
+    for browser in rows.values_list("browser", flat=True).distinct():
         push(group(browser), CHANGED)

@@ -20,13 +20,12 @@ from project import keys, redis
 from tasks import delivery
 from tasks.delivery import HOUR
 from tasks.gateways import Outcome
+from tasks.limits import RANGE_DIGITS
 from tasks.models import Attempt, Delivery
 
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
-# A range is what carriers rent out: all numbers that differ in their last four digits only.
-DIGITS = 4
 # Fewer SMS in an hour say nothing.
 FEW = 10
 # Where people ask, most codes are used. Less than this share is not people.
@@ -82,14 +81,15 @@ def ranges(age: timedelta) -> list[Figures]:
     rows = Delivery.objects.filter(taken, created_at__gt=delivery.ago(age), decoy=False)
     used = Q(used_at__isnull=False)
     over = Q(created_at__lte=delivery.ago(delivery.code_life()))
-    found = rows.values(prefix=Substr("mobile", 1, Length("mobile") - DIGITS)).annotate(
+    found = rows.values(prefix=Substr("mobile", 1, Length("mobile") - RANGE_DIGITS)).annotate(
         sent=Count("pk"),
         used=Count("pk", filter=used),
         over=Count("pk", filter=over),
         over_used=Count("pk", filter=used & over),
     )
     return _most_first(
-        Figures(row["prefix"] + "x" * DIGITS, row["sent"], row["used"], row["over"], row["over_used"]) for row in found
+        Figures(row["prefix"] + "x" * RANGE_DIGITS, row["sent"], row["used"], row["over"], row["over_used"])
+        for row in found
     )
 
 

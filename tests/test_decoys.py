@@ -304,7 +304,13 @@ def test_a_delivery_stays_what_its_first_attempt_was(db: None, settings: Any, be
     """T-11: an account that is made or lost between two attempts changes nothing of the delivery under way."""
     settings.SIGN_UP = False
     user = User.objects.create_user("somebody", mobile="+8613800138000", is_active=begins_with_account)
-    wish = {"mobile": "+8613800138000", "purpose": "login", "browser": "b" * 32, "address": "c" * 32, "language": "en"}
+    wish: Any = {
+        "mobile": "+8613800138000",
+        "purpose": "login",
+        "browser": "b" * 32,
+        "address": "c" * 32,
+        "language": "en",
+    }
     row = promise.accept("a" * 32, **wish)
     for _ in range(2):
         claim = delivery.claim(row.pk)

@@ -30,10 +30,10 @@ from hypothesis.stateful import (
 )
 from redis import Redis
 
-from accounts import codes, guesses, limits
+from accounts import codes, guesses
 from accounts.models import Guesses
 from project import redis, valkey
-from tasks import delivery, gate, mend, receipts, withdrawal
+from tasks import delivery, gate, limits, mend, receipts, withdrawal
 from tasks.delivery import Claim
 from tasks.gateways import Answer, Outcome, Reason, Receipt
 from tasks.models import Attempt, Delivery, Report

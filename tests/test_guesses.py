@@ -144,9 +144,11 @@ def test_the_last_tries_are_counted_aloud(site: Stack, alice: str) -> None:
 
 def test_a_name_that_nobody_has_is_paused_in_the_same_words(site: Stack, alice: str) -> None:
     """T-28: whether an account exists is told neither by a refusal nor by a pause."""
+    bob = next(names)
+    site.user(bob, password=PASSWORD, mobile=f"+86{number()}")
     nobody, number_of_nobody = next(names), number()
     answers = {}
-    for who in (alice, nobody, mobile_of(site, alice), number_of_nobody):
+    for who in (alice, nobody, mobile_of(site, bob), number_of_nobody):
         person = visitor(site)
         answers[who] = [person.login(who, "wrong password") for _ in range(12)]
     told = [[(a.status_code, a.json()["code"], a.json().get("tries_left")) for a in row] for row in answers.values()]

@@ -23,10 +23,10 @@ import django
 django.setup()
 from django.db import connection
 from django.test import Client
-from accounts import guesses, limits
+from accounts import guesses
 from accounts.backends import find
 from project import redis
-from tasks import delivery, mend, receipts, sms, usual, views
+from tasks import delivery, limits, mend, receipts, sms, usual, views
 from tasks.gateways import Answer, Outcome, Receipt
 from tasks.models import Delivery
 
