@@ -17,6 +17,7 @@ django_application = get_wsgi_application()
 
 from channels.routing import ProtocolTypeRouter
 
+from accounts.address import socket_address
 from accounts.door import Door
 from accounts.routing import websocket
 from project import core, server, valkey, wire
@@ -41,7 +42,7 @@ HASHERS = max(1, min(4, (os.cpu_count() or 2) - 1))
 
 application = ProtocolTypeRouter(
     {
-        "http": Front(Lanes(django_application, workers=WORKERS, hashers=HASHERS)),
+        "http": Front(Lanes(django_application, workers=WORKERS, hashers=HASHERS, address_of=socket_address)),
         "websocket": Door(websocket, settings.SOCKET_ORIGINS),
     }
 )

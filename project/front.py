@@ -5,6 +5,7 @@ that it must.
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 # Headers with parameters that Django reads.
 PARAMETERS = frozenset({b"accept", b"content-type"})
+# As RFC 9110, 9.1 writes them: whoever reads the method behind this reads the same.
+METHOD = re.compile(r"[A-Z]{1,20}")
 
 
 class Front:
@@ -27,8 +30,12 @@ class Front:
         """Clean the scope and pass it on.
 
         WSGI makes one name of `X-Real-IP` and `X_Real_IP`, so names with an underscore are dropped. The root
-        path is ours to say. The query is ASCII by the standard.
+        path is ours to say. The query is ASCII by the standard. A method in small letters is none (RFC 9110, 9.1), and
+        Django would take it for the one in capitals.
         """
+        if not METHOD.fullmatch(scope["method"]):
+            await say(send, 501, "This method is not known here.")
+            return
         kept = [(k, v) for k, v in scope["headers"] if b"_" not in k]
         # `name*=charset'...'` in one of these: Django fails on a charset that does not exist.
         kept = [(k, v) for k, v in kept if k not in PARAMETERS or b"*=" not in v.replace(b" ", b"")]

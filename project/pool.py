@@ -11,8 +11,10 @@ import asyncio
 import contextvars
 import io
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from a2wsgi import WSGIMiddleware
@@ -23,14 +25,17 @@ from project.body import MOST_BODY
 from project.front import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 logger = logging.getLogger(__name__)
 
 # Seconds between two looks whether anybody still takes what is streamed.
 LOOK = 0.5
-# Who would wait longer than the server's patience of 30 s is better told at once: nobody takes that answer any more.
+# Password requests that wait or are worked on. Who would wait longer than the server's patience of 30 s is better told
+# at once: nobody takes that answer any more.
 MOST_WAITING = 128
+# Of those, from one address. They take turns with those of other addresses, so this is no wait of theirs.
+MOST_WAITING_OF_ADDRESS = 64
 
 
 class NobodyTakes(OSError):
@@ -45,12 +50,16 @@ class Pool(WSGIMiddleware):
         body = await _whole(receive)
         if body is None:
             return
+        call = Call(self.app)
+        self.submit(call, scope, body)
+        await call.answer(send)
+
+    def submit(self, call: Call, scope: Any, body: bytes) -> Future[None]:
+        """Have a thread run a request whose body is there, and return what tells when it is done."""
         environ: Any = build_environ(scope, io.BytesIO(body))  # type: ignore[arg-type]
         # A body in chunks has none, and would be empty for WSGI.
         environ.setdefault("CONTENT_LENGTH", str(len(body)))
-        call = Call(self.app)
-        self.executor.submit(contextvars.copy_context().run, call.run, environ)
-        await call.answer(send)
+        return self.executor.submit(contextvars.copy_context().run, call.run, environ)
 
 
 class Lanes:
@@ -59,26 +68,109 @@ class Lanes:
     A hash takes a core for a fifth of a second. Twenty at once in one pool would take all its threads and every core.
     """
 
-    def __init__(self, application: Any, *, workers: int, hashers: int) -> None:
-        """Take Django's WSGI application, and how many threads each pool has."""
+    def __init__(
+        self, application: Any, *, workers: int, hashers: int, address_of: Callable[[dict[str, Any]], str]
+    ) -> None:
+        """Take Django's WSGI application, how many threads each pool has, and what tells a scope's address."""
         self._all = Pool(application, workers=workers)
-        self._hashing = Pool(application, workers=hashers)
-        # Nearly all of a hash is worked without Python.
-        self._hashing.executor = ThreadPoolExecutor(hashers, thread_name_prefix="hashing", initializer=core.roam)
-        self._waiting = 0
+        self._hashing = HashingLane(application, hashers=hashers, address_of=address_of)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
-        if not may_hash(scope["method"], scope["path"]):
-            await self._all(scope, receive, send)
-        elif self._waiting >= MOST_WAITING:
+        lane = self._hashing if may_hash(scope["method"], scope["path"]) else self._all
+        await lane(scope, receive, send)
+
+
+class HashingLane(Pool):
+    """A pool in which addresses take turns, and nothing is done for a visitor who has left.
+
+    What is counted is work and not connections: from when a request is whole until its thread is done with it, whether
+    or not anybody still waits for the answer.
+    """
+
+    def __init__(self, application: Any, *, hashers: int, address_of: Callable[[dict[str, Any]], str]) -> None:
+        """Take Django's WSGI application, the number of threads, and what tells a scope's address."""
+        super().__init__(application, workers=hashers)
+        # Nearly all of a hash is worked without Python.
+        self.executor = ThreadPoolExecutor(hashers, thread_name_prefix="hashing", initializer=core.roam)
+        self._address_of = address_of
+        self._free = hashers
+        self._count: Counter[str] = Counter()
+        # Who waits, by address; the address whose turn it is comes first.
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request once it is its turn, unless the visitor leaves before."""
+        body = await _whole(receive)
+        if body is None:
+            return
+        address = self._address_of(scope)
+        if self._count.total() >= MOST_WAITING or self._count[address] >= MOST_WAITING_OF_ADDRESS:
             await say(send, 503, "Too many are signing in at this moment. Please try again in a minute.")
-        else:
-            self._waiting += 1
-            try:
-                await self._hashing(scope, receive, send)
-            finally:
-                self._waiting -= 1
+            return
+        self._count[address] += 1
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(address, deque()).append(turn)
+        self._give_turns()
+        left = asyncio.ensure_future(_left(receive))
+        began = False
+        try:
+            await asyncio.wait({turn, left}, return_when=asyncio.FIRST_COMPLETED)
+            if not turn.done():
+                return
+            began = True
+            await self._serve(address, scope, body, send, left)
+        finally:
+            left.cancel()
+            if not began:
+                self._end(address, had_turn=not turn.cancel())
+
+    async def _serve(self, address: str, scope: Any, body: bytes, send: Any, left: asyncio.Future[None]) -> None:
+        """Run a request in a thread, and answer it as long as somebody waits for the answer."""
+        loop = asyncio.get_running_loop()
+        call = Call(self.app)
+        job = self.submit(call, scope, body)
+        job.add_done_callback(lambda _: _on(loop, self._end, address))
+        answer = asyncio.ensure_future(call.answer(send))
+        try:
+            await asyncio.wait({answer, left}, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                answer.result()
+        finally:
+            answer.cancel()
+
+    def _end(self, address: str, *, had_turn: bool = True) -> None:
+        """Count a request no more, and let the next begin in its place."""
+        self._count[address] -= 1
+        if not self._count[address]:
+            del self._count[address]
+        self._free += had_turn
+        self._give_turns()
+
+    def _give_turns(self) -> None:
+        """Let those begin for whom there is a thread: one of each address, then the next of each."""
+        while self._free and self._waiting:
+            address = next(iter(self._waiting))
+            queue = self._waiting.pop(address)
+            turn = queue.popleft()
+            if queue:
+                # Behind all other addresses.
+                self._waiting[address] = queue
+            if not turn.cancelled():
+                turn.set_result(None)
+                self._free -= 1
+
+
+async def _left(receive: Any) -> None:
+    """Return when the visitor has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _on(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:
+    """Have the loop make a call, unless it has ended; for a thread."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *args)
 
 
 def may_hash(method: str, path: str) -> bool:

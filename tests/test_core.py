@@ -42,7 +42,7 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b""]
 async def visit():
-    lanes = Lanes(application, workers=2, hashers=1)
+    lanes = Lanes(application, workers=2, hashers=1, address_of=lambda scope: scope["client"][0])
     await ask(lanes, "POST", "/code/")
     await ask(lanes, "POST", "/login/")
 asyncio.run(visit())

@@ -27,7 +27,9 @@ class Site:
     def __init__(self) -> None:
         """Begin with nobody in it."""
         self.go = threading.Event()
-        self.inside = self.most = 0
+        # As many as are let go one by one.
+        self._pass = threading.Semaphore(0)
+        self.inside = self.most = self.served = 0
         self._count = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -36,29 +38,51 @@ class Site:
             with self._count:
                 self.inside += 1
                 self.most = max(self.most, self.inside)
-            assert self.go.wait(60)
+            assert self._may_go()
             with self._count:
                 self.inside -= 1
+                self.served += 1
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"done"]
 
+    def pass_one(self) -> None:
+        """Let one of those inside go."""
+        self._pass.release()
 
-async def ask(application: Any, method: str, path: str) -> int:
-    """Send one request and return its status."""
+    def _may_go(self) -> bool:
+        return any(self.go.is_set() or self._pass.acquire(timeout=0.02) for _ in range(3000))
+
+
+def client(scope: dict[str, Any]) -> str:
+    """Return a visitor's address."""
+    return str(scope["client"][0])
+
+
+def lanes_of(site: Site) -> pool.Lanes:
+    """Return the pools in front of a site."""
+    return pool.Lanes(site, workers=WORKERS, hashers=HASHERS, address_of=client)
+
+
+async def ask(
+    application: Any, method: str, path: str, *, address: str = "127.0.0.1", leaves: asyncio.Event | None = None
+) -> int:
+    """Send one request and return its status; 0 when the visitor left without one."""
     said: list[dict[str, Any]] = []
-    await visit(application, said.append, method=method, path=path)
-    return int(said[0]["status"])
+    await visit(application, said.append, method=method, path=path, address=address, leaves=leaves)
+    return int(said[0]["status"]) if said else 0
 
 
 async def visit(
     application: Any, heard: Callable[[dict[str, Any]], object], *pieces: dict[str, Any],
-    method: str = "GET", path: str = "/",
+    method: str = "GET", path: str = "/", address: str = "127.0.0.1", leaves: asyncio.Event | None = None,
 ) -> None:  # fmt: skip
-    """Send one request, its body in pieces, and hear what is answered."""
-    coming = iter(pieces or ({"type": "http.request", "body": b"", "more_body": False},))
+    """Send one request, its body in pieces, hear what is answered, and perhaps leave before."""
+    coming = list(pieces or ({"type": "http.request", "body": b"", "more_body": False},))
 
     async def receive() -> dict[str, Any]:
-        return next(coming)
+        if not coming:
+            await (leaves or asyncio.Event()).wait()
+        return coming.pop(0) if coming else {"type": "http.disconnect"}
 
     async def send(event: dict[str, Any]) -> None:
         heard(event)
@@ -66,7 +90,7 @@ async def visit(
 
     scope = {
         "type": "http", "method": method, "path": path, "query_string": b"", "headers": [], "http_version": "1.1",
-        "scheme": "http", "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
+        "scheme": "http", "server": ("127.0.0.1", 80), "client": (address, 1),
     }  # fmt: skip
     await application(scope, receive, send)
 
@@ -74,7 +98,7 @@ async def visit(
 def test_who_does_not_sign_in_does_not_wait_for_those_who_do() -> None:
     async def crowd() -> None:
         site = Site()
-        lanes = pool.Lanes(site, workers=WORKERS, hashers=HASHERS)
+        lanes = lanes_of(site)
         logins = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(MANY)]
         await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
         try:
@@ -92,8 +116,9 @@ def test_who_does_not_sign_in_does_not_wait_for_those_who_do() -> None:
 def test_who_would_wait_for_ever_is_told_so() -> None:
     async def crowd() -> None:
         site = Site()
-        lanes = pool.Lanes(site, workers=WORKERS, hashers=HASHERS)
-        logins = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(pool.MOST_WAITING)]
+        lanes = lanes_of(site)
+        many = [f"10.0.0.{n % 4}" for n in range(pool.MOST_WAITING)]
+        logins = [asyncio.create_task(ask(lanes, "POST", "/login/", address=address)) for address in many]
         await asyncio.sleep(0)
         try:
             assert await asyncio.wait_for(ask(lanes, "POST", "/login/"), 30) == 503
@@ -101,6 +126,71 @@ def test_who_would_wait_for_ever_is_told_so() -> None:
             site.go.set()
         assert set(await asyncio.gather(*logins)) == {200}
         assert await ask(lanes, "POST", "/login/") == 200, "only as long as they wait"
+
+    asyncio.run(crowd())
+
+
+def test_one_address_fills_no_more_than_its_share_of_the_queue() -> None:
+    """T-98: whoever floods from one address is told so, and everybody else is served in turn."""
+
+    async def crowd() -> None:
+        site = Site()
+        lanes = lanes_of(site)
+        flood = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(pool.MOST_WAITING)]
+        await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
+        refused = pool.MOST_WAITING - pool.MOST_WAITING_OF_ADDRESS
+        await asyncio.to_thread(wait_until, lambda: sum(task.done() for task in flood) == refused)
+        assert {task.result() for task in flood if task.done()} == {503}
+        other = asyncio.create_task(ask(lanes, "POST", "/login/", address="10.0.0.1"))
+        await asyncio.sleep(0)
+        # Two places that the flood has, then one for the flood and one for the other.
+        for _ in range(4):
+            site.pass_one()
+        await asyncio.wait_for(other, 30)
+        assert other.result() == 200
+        assert sum(not task.done() for task in flood) >= pool.MOST_WAITING_OF_ADDRESS - 4, "it did not wait for those"
+        site.go.set()
+        await asyncio.gather(*flood)
+
+    asyncio.run(crowd())
+
+
+def test_nothing_is_worked_out_for_whoever_has_left() -> None:
+    """T-98: guesses that were sent and hung up on are not hashed, and hold nobody up."""
+
+    async def crowd() -> None:
+        site, leaves = Site(), asyncio.Event()
+        lanes = lanes_of(site)
+        first = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(HASHERS)]
+        await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
+        gone = [asyncio.create_task(ask(lanes, "POST", "/login/", leaves=leaves)) for _ in range(MANY)]
+        await asyncio.sleep(0)
+        leaves.set()
+        assert await asyncio.wait_for(asyncio.gather(*gone), 30) == [0] * MANY
+        site.go.set()
+        assert await asyncio.gather(*first) == [200] * HASHERS
+        assert await ask(lanes, "POST", "/login/") == 200
+        assert site.served == HASHERS + 1
+
+    asyncio.run(crowd())
+
+
+def test_what_is_being_worked_on_counts_until_it_is_done() -> None:
+    """T-98: whoever hangs up in the middle frees no thread, so the next waits for it all the same."""
+
+    async def crowd() -> None:
+        site, leaves = Site(), asyncio.Event()
+        lanes = lanes_of(site)
+        gone = [asyncio.create_task(ask(lanes, "POST", "/login/", leaves=leaves)) for _ in range(HASHERS)]
+        await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
+        leaves.set()
+        assert await asyncio.wait_for(asyncio.gather(*gone), 30) == [0] * HASHERS
+        others = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(pool.MOST_WAITING_OF_ADDRESS)]
+        await asyncio.to_thread(wait_until, lambda: sum(task.done() for task in others) == HASHERS)
+        assert [task.result() for task in others if task.done()] == [503] * HASHERS
+        site.go.set()
+        await asyncio.gather(*others)
+        assert site.most == HASHERS
 
     asyncio.run(crowd())
 
