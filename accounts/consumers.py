@@ -140,7 +140,7 @@ class PageConsumer(Socket):
         # one is waited for.
         await asyncio.to_thread(redis.client().ping)
         if waits.COOKIE in (cookies := _cookies(headers)):
-            self.wait_until = asyncio.get_running_loop().time() + await read(waits.left, cookies)
+            self.wait_until = asyncio.get_running_loop().time() + await read(waits.left, cookies, self.browser)
         found = await read(self.snapshot)
         if found is None:
             await self.close()

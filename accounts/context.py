@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from accounts import browser, live, waits
+from accounts import browser, live
 
 # Pages that show more have a socket of their own; all others share one.
 SOCKETS = {"dev_phone": "/ws/dev/phone/", "dev_queue": "/ws/dev/queue/"}
@@ -37,6 +37,6 @@ def _state(request: HttpRequest) -> live.State:
     socket = SOCKETS.get(request.resolver_match.url_name or "", live.SOCKET)
     if browser.of(request.session) is None:
         browser.plant(request.session)
-        # Nobody has asked for anything under an id that is a moment old.
-        return live.State(socket=socket).waiting(waits.left(request.COOKIES))
+        # Nobody has asked for anything, or been told to wait, under an id that is a moment old.
+        return live.State(socket=socket)
     return live.of_request(request, socket=socket)

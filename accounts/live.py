@@ -138,7 +138,7 @@ def of_request(request: HttpRequest, *, socket: str = SOCKET) -> State:
     own = browser.of(request.session)
     username = request.user.get_username() if request.user.is_authenticated else ""
     state = of_row(delivery.latest(own) if own else None, username=username, socket=socket)
-    return state.waiting(waits.left(request.COOKIES))
+    return state.waiting(waits.left(request.COOKIES, own))
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,24 @@ def test_a_wait_that_no_row_tells_of_outlives_a_reload_until_it_is_taken_back(st
     assert "wait" not in person.http.cookies
 
 
+def test_a_wait_that_was_told_is_no_window_onto_the_number(make_stack: Callable[..., Stack]) -> None:
+    """T-100: the cookie ends with the wait, and is for the browser that was told: kept or copied it shows nothing."""
+    stack = make_stack(SMS_COOLDOWN="3")
+    mobile, owner, curious = number(), stack.person(), stack.person()
+    assert owner.ask(mobile).status_code == 202
+    assert curious.ask(mobile).status_code == 429
+    kept = curious.http.cookies["wait"]
+    assert curious.state["seconds"] > 0, "or this test means nothing"
+    other = stack.person()
+    other.get()
+    other.http.cookies.set("wait", kept)
+    assert other.state["seconds"] == 0, "another browser"
+    wait_until(lambda: owner.ask(mobile).status_code == 202, 10)
+    curious.http.cookies.set("wait", kept)
+    # The owner waits for three seconds more.
+    wait_until(lambda: curious.state["seconds"] == 0, 1, "somebody has asked again, and this wait is over")
+
+
 @pytest.mark.parametrize(
     "cookie", ["", "x", "gate:", f"gate:{'0' * 32}", f"gate:{'0' * 33}", "limits:warm:0", "\u00e9"]
 )
