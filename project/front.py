@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 # Headers with parameters that Django reads.
 PARAMETERS = frozenset({b"accept", b"content-type"})
 # As RFC 9110, 9.1 writes them: whoever reads the method behind this reads the same.
-METHOD = re.compile(r"[A-Z]{1,20}")
+METHOD = re.compile(r"[A-Z]+")
 
 
 class Front:
@@ -34,7 +34,7 @@ class Front:
         Django would take it for the one in capitals.
         """
         if not METHOD.fullmatch(scope["method"]):
-            await say(send, 501, "This method is not known here.")
+            await say(send, 405, "This method is not known here.", allow=b"GET, HEAD, POST")
             return
         kept = [(k, v) for k, v in scope["headers"] if b"_" not in k]
         # `name*=charset'...'` in one of these: Django fails on a charset that does not exist.
@@ -90,8 +90,9 @@ class ThisMachineOnly:
             await send({"type": "websocket.close"})
 
 
-async def say(send: Any, status: int, words: str) -> None:
-    """Answer in plain words, where no page can be made."""
-    full = headers.complete([(b"content-type", b"text/plain; charset=utf-8")], status=status, secure=False)
+async def say(send: Any, status: int, words: str, **more: bytes) -> None:
+    """Answer in plain words, where no page can be made, with more headers by their names."""
+    own = [(b"content-type", b"text/plain; charset=utf-8"), *((name.encode(), value) for name, value in more.items())]
+    full = headers.complete(own, status=status, secure=False)
     await send({"type": "http.response.start", "status": status, "headers": full})
     await send({"type": "http.response.body", "body": f"{words}\n".encode()})

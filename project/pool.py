@@ -66,6 +66,7 @@ class Lanes:
     """Two pools: one for requests that may hash a password, and one for all others, who do not wait for them.
 
     A hash takes a core for a fifth of a second. Twenty at once in one pool would take all its threads and every core.
+    Whoever watches over this process has threads apart: forty requests that wait for a lock do not make it look dead.
     """
 
     def __init__(
@@ -73,11 +74,14 @@ class Lanes:
     ) -> None:
         """Take Django's WSGI application, how many threads each pool has, and what tells a scope's address."""
         self._all = Pool(application, workers=workers)
+        self._watching = {path: Pool(application, workers=1) for path in ("/healthz", "/readyz")}
         self._hashing = HashingLane(application, hashers=hashers, address_of=address_of)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
-        lane = self._hashing if may_hash(scope["method"], scope["path"]) else self._all
+        lane = self._watching.get(scope["path"], self._all)
+        if may_hash(scope["method"], scope["path"]):
+            lane = self._hashing
         await lane(scope, receive, send)
 
 

@@ -7,11 +7,18 @@ offers no way to choose the class of its requests, so `install()` puts ours in t
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from daphne import http_protocol
 
 from project import body, headers
+
+# Seconds in which a request must be whole, from its first line on, unless --http-timeout says how many.
+RECEIVE_SECONDS = 30
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+# A target in absolute form (RFC 9112, 3.2.2): scheme, authority, and what is asked for there.
+ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE)
 
 # In the path of a provider's reports: what lets it in.
 SECRET = re.compile(rb"^(/receipts/[^/]*/)[^/]+")
@@ -20,12 +27,34 @@ SECRET = re.compile(rb"^(/receipts/[^/]*/)[^/]+")
 class Request(body.Request):
     """A request as daphne reads it off the wire, and daphne's own words when it cannot."""
 
+    is_whole = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Begin with the first line of a request."""
+        super().__init__(*args, **options)
+        self.began = time.monotonic()
+
+    def check_timeouts(self) -> None:
+        """End a request that does not become whole. daphne's clock starts when it is, and a drip never stops it."""
+        if self.is_whole:
+            super().check_timeouts()
+        elif time.monotonic() - self.began > (self.server.http_timeout or RECEIVE_SECONDS):
+            self.channel.write(TOO_SLOW)
+            self.channel.loseConnection()
+
     def process(self) -> Any:
         """Handle the request, or hand it to the WebSocket protocol, without what only a server may say.
 
         daphne takes `Daphne-Root-Path` from anybody for the place where the site is, and fails on a letter in it that
-        is not ASCII (T-82).
+        is not ASCII (T-82). A target in absolute form is the same as the path in it, at the host in it, whatever the
+        Host header says (RFC 9112, 3.2.2); here, where handshakes and requests part.
         """
+        self.is_whole = True
+        if absolute := ABSOLUTE.fullmatch(self.uri):  # type: ignore[has-type]
+            host, target = absolute.groups()
+            self.uri = target if target.startswith(b"/") else b"/" + target
+            self.path = self.uri.split(b"?", 1)[0]
+            self.requestHeaders.setRawHeaders(b"host", [host])
         self.requestHeaders.removeHeader(b"daphne-root-path")
         # We speak none, and daphne fails on one that is not ASCII (T-52).
         self.requestHeaders.removeHeader(b"sec-websocket-protocol")
