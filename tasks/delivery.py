@@ -22,6 +22,7 @@ from tasks.clock import ago as ago
 from tasks.clock import ahead as ahead
 from tasks.gateways import Answer, Outcome, Reason
 from tasks.models import WAITING, Attempt, Delivery, Report, State, random_id
+from tasks.routes import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -242,15 +243,17 @@ def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
         delivery_id=delivery.pk, token=claim.token, reason=answer.reason
     ):
         return State.SENT
-    state, detour = _next_state(delivery, claim, answer)
+    state, turn = _next_state(delivery, claim, answer)
     change: dict[str, object] = {"state": state, "reason": answer.reason}
     if state == State.SENT:
         change["sent_at"] = Now()
     if state == State.RETRYING:
         change["due_at"] = ahead(RETRY_DELAY)
-    if detour:
+    if turn:
+        change["route"] = turn.place
+    if turn and turn.at_once:
         # Another provider need not be waited for.
-        change |= {"due_at": Now(), "route": F("route") + 1, "reason": Reason.ROUTE}
+        change |= {"due_at": Now(), "reason": Reason.ROUTE}
     if state == State.FAILED and answer.reason != Reason.WAIT:
         change["resend_at"] = Now()
     if answer.outcome == Outcome.UNKNOWN and state == State.RETRYING and not _repeats_safely(claim):
@@ -266,29 +269,32 @@ def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
     return State(delivery.state)
 
 
-def _next_state(delivery: Delivery, claim: Claim, answer: Answer) -> tuple[State, bool]:
-    """Decide what an answer means for the delivery, and whether the next attempt goes by the next gateway.
+def _next_state(delivery: Delivery, claim: Claim, answer: Answer) -> tuple[State, Turn | None]:
+    """Decide what an answer means for the delivery, and whose turn the next attempt is, if that may be another's.
 
     The table is in docs/delivery.md.
     """
     if answer.outcome == Outcome.ACCEPTED:
-        return State.SENT, False
+        return State.SENT, None
     superseded = Delivery.objects.filter(pk=delivery.pk).exclude(superseded_at=None).exists()
     # Whatever this attempt says, an earlier one may be on somebody's phone.
     unsure = delivery.tries.filter(outcome=Outcome.UNKNOWN).exclude(pk=claim.token).exists()
     again = delivery.attempts < MAX_ATTEMPTS and not superseded
     if answer.outcome == Outcome.UNKNOWN:
         if again and (_repeats_safely(claim) or settings.SMS_AMBIGUOUS == "resend"):
-            return State.RETRYING, False
-        return State.UNKNOWN, False
+            return State.RETRYING, None
+        return State.UNKNOWN, None
     # The provider's fault and not the number's: another may do better, but never after a send that nobody is sure of.
-    if answer.reason == Reason.OPERATOR and again and not unsure and routes.has_next(delivery):
-        return State.RETRYING, True
+    anothers = answer.outcome == Outcome.NOT_SENT or answer.reason in {Reason.OPERATOR, Reason.ROUTE}
+    if anothers and again and not unsure:
+        turn = routes.following(delivery, claim.gateway, answer.outcome)
+        if turn:
+            return State.RETRYING, turn
     if answer.outcome == Outcome.NOT_SENT and again:
-        return State.RETRYING, False
+        return State.RETRYING, None
     if unsure:
-        return State.UNKNOWN, False
-    return (State.SUPERSEDED if superseded else State.FAILED), False
+        return State.UNKNOWN, None
+    return (State.SUPERSEDED if superseded else State.FAILED), None
 
 
 def _repeats_safely(claim: Claim) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import phonenumbers
 from django.conf import settings
 
@@ -27,14 +29,38 @@ def choose(delivery: Delivery) -> str:
     """
     gateways = chain(delivery.mobile)
     turn = min(delivery.route, len(gateways) - 1)
-    unsure = delivery.tries.filter(outcome=Outcome.UNKNOWN).order_by("-n").first() if delivery.attempts else None
+    tries = list(delivery.tries.order_by("-n")) if delivery.attempts else []
+    unsure = next((each for each in tries if each.outcome == Outcome.UNKNOWN), None)
     if unsure is not None:
         return unsure.gateway
     if turn == len(gateways) - 1:
         return gateways[turn]
-    return next((gateway for gateway in gateways[turn:] if not circuit.is_open(gateway)), gateways[turn])
+    refused = {each.gateway for each in tries if each.outcome == Outcome.REFUSED}
+    left = (gateway for gateway in gateways[turn:] if gateway not in refused and not circuit.is_open(gateway))
+    return next(left, gateways[turn])
 
 
-def has_next(delivery: Delivery) -> bool:
-    """Tell whether there is a gateway behind the one whose turn it is."""
-    return delivery.route + 1 < len(chain(delivery.mobile))
+class Turn(NamedTuple):
+    """Whose turn it is after an attempt that sent nothing."""
+
+    # The place in the chain.
+    place: int
+    # False when the chain begins anew: its gateways have just been asked, so they get a few seconds.
+    at_once: bool
+
+
+def following(delivery: Delivery, gateway: str, outcome: Outcome) -> Turn | None:
+    """Return whose turn it is after `gateway` has sent nothing, or None if nobody is left to ask.
+
+    The next in the chain, and after the last the first again. A gateway that has refused this delivery is not asked
+    again; one that could not take it is.
+    """
+    gateways = chain(delivery.mobile)
+    here = gateways.index(gateway) if gateway in gateways else min(delivery.route, len(gateways) - 1)
+    refused = set(delivery.tries.filter(outcome=Outcome.REFUSED).values_list("gateway", flat=True))
+    if outcome == Outcome.REFUSED:
+        refused.add(gateway)
+    for place in (*range(here + 1, len(gateways)), *range(here + 1)):
+        if gateways[place] not in refused:
+            return Turn(place, at_once=place > here)
+    return None

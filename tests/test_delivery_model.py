@@ -69,6 +69,7 @@ SAYINGS = [
     (Outcome.REFUSED, Reason.NUMBER),
     (Outcome.REFUSED, Reason.WAIT),
     (Outcome.REFUSED, Reason.OPERATOR),
+    (Outcome.REFUSED, Reason.ROUTE),
     (Outcome.UNKNOWN, Reason.NONE),
     (Outcome.UNKNOWN, Reason.OPERATOR),
 ]
@@ -359,6 +360,15 @@ class Machine(RuleBasedStateMachine):
         unsure = [each for each in promise.tries if each.outcome == "unknown"]
         return unsure[-1].gateway if unsure else self.chain[min(promise.route, len(self.chain) - 1)]
 
+    def _following(self, promise: Promise, each: Try, outcome: Outcome, reason: Reason) -> int | None:
+        """Return whose turn it is after an attempt that sent nothing: the next, in the end the first again."""
+        if outcome != Outcome.NOT_SENT and reason not in {Reason.OPERATOR, Reason.ROUTE}:
+            return None
+        refused = {other.gateway for other in promise.tries if other.outcome == "refused"}
+        here = self.chain.index(each.gateway) + 1
+        order = self.chain[here:] + self.chain[:here]
+        return next((self.chain.index(gateway) for gateway in order if gateway not in refused), None)
+
     def _ended(self, promise: Promise, each: Try, outcome: Outcome, reason: Reason) -> None:
         """Move on from an attempt, if it is still this one's turn."""
         if promise.state != "sending" or promise.tries[-1] is not each:
@@ -380,8 +390,9 @@ class Machine(RuleBasedStateMachine):
                 promise.flagged |= not safe
             else:
                 promise.state = "unknown"
-        elif reason == Reason.OPERATOR and again and not others and promise.route + 1 < len(self.chain):
-            promise.state, promise.due, promise.route = "retrying", self.now, promise.route + 1
+        elif again and not others and (turn := self._following(promise, each, outcome, reason)) is not None:
+            wait = 0 if turn > self.chain.index(each.gateway) else RETRY
+            promise.state, promise.due, promise.route = "retrying", self.now + wait, turn
         elif outcome == Outcome.NOT_SENT and again:
             promise.state, promise.due = "retrying", self.now + RETRY
         elif others:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tasks import delivery
 from tests.numbers import number
 from tests.provider import Provider
 from tests.providers.aliyun import Aliyun
@@ -147,3 +149,43 @@ def test_a_region_has_a_route_of_its_own(site: Site) -> None:
     site.stack.person().ask("+852 5123 4567")
     site.stack.wait_for_state("sent")
     assert site.gateways() == ["aliyun"]
+
+
+def test_a_dead_first_provider_costs_the_visitor_seconds_and_not_the_code(site: Site) -> None:
+    """The second provider is asked at once, from the first sign-in on: no circuit has to open before."""
+    with site.first.down():
+        for _ in range(2):
+            began = time.monotonic()
+            site.stack.person().ask(number())
+            site.stack.wait_for_state("sent")
+            assert site.gateways() == ["yuntongxun", "aliyun"]
+            assert time.monotonic() - began < delivery.RETRY_DELAY.total_seconds()
+
+
+def test_after_the_last_provider_the_first_is_asked_again(site: Site) -> None:
+    site.first.script("busy")
+    site.second.script("busy")
+    site.stack.person().ask(number())
+    site.stack.wait_for_state("sent")
+    assert site.gateways() == ["yuntongxun", "aliyun", "yuntongxun"]
+
+
+def test_a_provider_that_refused_is_not_asked_again_when_the_next_is_only_busy(site: Site) -> None:
+    site.first.script("balance")
+    site.second.script("busy")
+    site.stack.person().ask(number())
+    site.stack.wait_for_state("sent")
+    assert site.gateways() == ["yuntongxun", "aliyun", "aliyun"]
+    site.first.script("busy")
+    site.second.script("balance")
+    site.stack.person().ask(number())
+    site.stack.wait_for_state("sent")
+    assert site.gateways() == ["yuntongxun", "aliyun", "yuntongxun"]
+
+
+def test_four_attempts_are_all_there_are_however_many_providers(site: Site) -> None:
+    site.first.script("busy", "busy")
+    site.second.script("busy", "busy")
+    site.stack.person().ask(number())
+    site.stack.wait_for_state("failed")
+    assert site.gateways() == ["yuntongxun", "aliyun"] * 2
