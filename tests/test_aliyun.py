@@ -19,6 +19,7 @@ from tests.providers.common import (
     NUMBER,
     OPERATOR,
     REFUSED,
+    ROUTE,
     UNKNOWN,
     WAIT,
     message,
@@ -110,7 +111,12 @@ SAID: list[tuple[str, Outcome, Reason]] = [
     ("Throttling Throttling.User Throttling.Api", NOT_SENT, NONE),
     ("isp.SYSTEM_ERROR InternalError ServiceUnavailable SignatureNonceUsed", UNKNOWN, NONE),
     ("isv.BUSINESS_LIMIT_CONTROL", REFUSED, WAIT),
-    ("isv.MOBILE_NUMBER_ILLEGAL isv.DOMESTIC_NUMBER_NOT_SUPPORTED", REFUSED, NUMBER),
+    ("isv.MOBILE_NUMBER_ILLEGAL isv.CUSTOMER_REFUSED", REFUSED, NUMBER),
+    ("isv.DOMESTIC_NUMBER_NOT_SUPPORTED", REFUSED, ROUTE),
+    ("isp.GATEWAY_ERROR", UNKNOWN, NONE),
+    ("isv.SECURITY_FROZEN_ACCOUNT isv.UNSUPPORTED_CONTENT isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE", REFUSED, OPERATOR),
+    ("isv.ONE_CODE_MULTIPLE_SIGN isv.CODE_EXCEED_LIMIT isv.CODE_ERROR isv.PARAMS_ILLEGAL", REFUSED, OPERATOR),
+    ("isv.PORT_NOT_REGISTERED isv.template_parameter_count_illegal isv.SOMETHING_NEW", REFUSED, OPERATOR),
     ("isv.AMOUNT_NOT_ENOUGH isv.OUT_OF_SERVICE isv.DAY_LIMIT_CONTROL isv.MONTH_LIMIT_CONTROL", REFUSED, OPERATOR),
     ("isp.RAM_PERMISSION_DENY isv.DENY_IP_RANGE NoPermission Forbidden.RAM", REFUSED, OPERATOR),
     ("isv.SMS_SIGNATURE_ILLEGAL isv.SMS_SIGNATURE_SCENE_ILLEGAL isv.SMS_SIGN_ILLEGAL", REFUSED, OPERATOR),
@@ -127,7 +133,7 @@ SAID: list[tuple[str, Outcome, Reason]] = [
     ("InvalidParameter MissingParameter MissingPhoneNumbers InvalidVersion", REFUSED, OPERATOR),
     ("InvalidAction.NotFound UnsupportedHTTPMethod", REFUSED, OPERATOR),
     # In no list: nobody knows, and the operator reads the code.
-    ("isv.SOMETHING_NEW Something.New isp.SOMETHING", UNKNOWN, OPERATOR),
+    ("Something.New isp.SOMETHING", UNKNOWN, OPERATOR),
 ]
 
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from tasks import gateways
-from tasks.gateways import Answer, Outcome, Reason, http
+from tasks import circuit, gateways
+from tasks.gateways import Answer, Outcome, Reason, aliyun, dialect, http, tencent, twilio, yuntongxun
 from tests.providers.aliyun import Aliyun
 from tests.providers.common import (
     ACCEPTED,
@@ -145,3 +145,23 @@ def test_nothing_secret_is_written_down(site: Site, caplog: pytest.LogCaptureFix
     with nothing_secret(caplog, site.secret, "13912345678", "8613912345678", "271828") as said:
         said.append(site.send(to="+8613912345678", code="271828"))
     assert site.provider.requests[0].headers["authorization"] not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("tencent", "UnsupportedOperation.UnsupportedRegion"),
+        ("tencent", "UnsupportedOperation.ContainDomesticAndInternationalPhoneNumber"),
+        ("tencent", "FailedOperation.PhoneNumberInBlacklist"),
+        ("twilio", "21408"),
+        ("twilio", "21612"),
+        ("aliyun", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"),
+        ("yuntongxun", "160061"),
+    ],
+)
+def test_a_route_that_does_not_serve_a_number_is_no_fault_of_the_provider(name: str, code: str) -> None:
+    """Another gateway is asked, and people with other numbers do not lose this one."""
+    verdicts = {"tencent": tencent.VERDICTS, "twilio": twilio.VERDICTS, "aliyun": aliyun.VERDICTS}
+    verdict = dialect.look_up(verdicts.get(name, yuntongxun.CODES), code)
+    assert (verdict.outcome, verdict.reason) == (REFUSED, Reason.ROUTE)
+    assert not circuit.is_fault(Answer(verdict.outcome, verdict.reason))

@@ -54,14 +54,15 @@ TABLE: tuple[Row, ...] = (
     # The front turned it away before the SMS service saw it.
     ("Throttling*", Outcome.NOT_SENT, Reason.NONE, "too many requests at once"),
     # Errors inside do not say how far the request came.
-    ("isp.SYSTEM_ERROR", Outcome.UNKNOWN, Reason.NONE, "a system error at the provider"),
+    ("isp.SYSTEM_ERROR isp.GATEWAY_ERROR", Outcome.UNKNOWN, Reason.NONE, "a system error at the provider"),
     ("InternalError* ServiceUnavailable*", Outcome.UNKNOWN, Reason.NONE, "an error inside the provider"),
     # Ours is fresh for every request, so what was seen before is this very request, doubled on its way.
     ("SignatureNonceUsed*", Outcome.UNKNOWN, Reason.NONE, "the provider has seen this request already"),
     ("isv.BUSINESS_LIMIT_CONTROL", Outcome.REFUSED, Reason.WAIT, "codes to this number too often"),
     ("isv.MOBILE_NUMBER_ILLEGAL", Outcome.REFUSED, Reason.NUMBER, "not a number it can send to"),
-    # It hangs on the number, and must not make all others wait: so it is no matter for the operator.
-    ("isv.DOMESTIC_NUMBER_NOT_SUPPORTED", Outcome.REFUSED, Reason.NUMBER, "the template is for numbers abroad only"),
+    ("isv.CUSTOMER_REFUSED", Outcome.REFUSED, Reason.NUMBER, "the number has opted out"),
+    # It hangs on the number's country: another provider may serve it, and nobody else has to wait.
+    ("isv.DOMESTIC_NUMBER_NOT_SUPPORTED", Outcome.REFUSED, Reason.ROUTE, "the template is for numbers abroad only"),
     ("isv.AMOUNT_NOT_ENOUGH isv.OUT_OF_SERVICE", Outcome.REFUSED, Reason.OPERATOR, "no balance"),
     ("isv.DAY_LIMIT_CONTROL isv.MONTH_LIMIT_CONTROL", Outcome.REFUSED, Reason.OPERATOR, "the limit set in the console"),
     ("isv.DENY_IP_RANGE", Outcome.REFUSED, Reason.OPERATOR, "a server outside mainland China may not send to it"),
@@ -70,15 +71,21 @@ TABLE: tuple[Row, ...] = (
      Outcome.REFUSED, Reason.OPERATOR, "the key: check access key id and secret"),
     ("InvalidSecurityToken*", Outcome.REFUSED, Reason.OPERATOR, "the key is a temporary one"),
     ("InvalidTimeStamp*", Outcome.REFUSED, Reason.OPERATOR, "this server's clock is wrong"),
-    ("isv.ACCOUNT_*", Outcome.REFUSED, Reason.OPERATOR, "the account"),
+    # What is named nowhere else: the provider says by the beginning that it is the caller's, so nothing was sent.
+    ("isv.*", Outcome.REFUSED, Reason.OPERATOR, "the provider refuses it: look the code up"),
+    ("isv.ACCOUNT_* isv.SECURITY_FROZEN_ACCOUNT", Outcome.REFUSED, Reason.OPERATOR, "the account"),
     ("isv.PRODUCT_UN_SUBSCRIPT isv.PRODUCT_UNSUBSCRIBE", Outcome.REFUSED, Reason.OPERATOR, "SMS is not switched on"),
-    ("isv.SMS_SIGNATURE_* isv.SMS_SIGN_ILLEGAL isv.SIGN_* SIGNATURE_BLACKLIST", Outcome.REFUSED, Reason.OPERATOR,
+    ("isv.SMS_SIGNATURE_* isv.SMS_SIGN_ILLEGAL isv.SIGN_* isv.ONE_CODE_MULTIPLE_SIGN SIGNATURE_BLACKLIST",
+     Outcome.REFUSED, Reason.OPERATOR,
      "the signature: check sign name"),
-    ("isv.SMS_TEMPLATE_ILLEGAL isv.TEMPLATE_* isv.INVALID_JSON_PARAM isv.PARAM_*", Outcome.REFUSED, Reason.OPERATOR,
+    (("isv.SMS_TEMPLATE_ILLEGAL isv.TEMPLATE_* isv.template_parameter_count_illegal "
+      "isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE isv.INVALID_JSON_PARAM isv.PARAM_*"), Outcome.REFUSED, Reason.OPERATOR,
      "the template: check template code, and that its one placeholder is ${code}"),
-    ("isv.SMS_CONTENT_ILLEGAL isv.BLACK_KEY_CONTROL_LIMIT", Outcome.REFUSED, Reason.OPERATOR, "the content"),
+    ("isv.SMS_CONTENT_ILLEGAL isv.UNSUPPORTED_CONTENT isv.BLACK_KEY_CONTROL_LIMIT",
+     Outcome.REFUSED, Reason.OPERATOR, "the content"),
     ("isv.SMS_TEST_*", Outcome.REFUSED, Reason.OPERATOR, "the test signature reaches registered test numbers only"),
-    (("isv.EXTEND_CODE_ERROR isv.INVALID_PARAMETERS isv.MOBILE_COUNT_OVER_LIMIT InvalidParameter* "
+    (("isv.EXTEND_CODE_ERROR isv.CODE_EXCEED_LIMIT isv.CODE_ERROR isv.PARAMS_ILLEGAL "
+     "isv.PORT_NOT_REGISTERED isv.INVALID_PARAMETERS isv.MOBILE_COUNT_OVER_LIMIT InvalidParameter* "
      "Missing* InvalidVersion* InvalidAction* UnsupportedHTTPMethod*"),
      Outcome.REFUSED, Reason.OPERATOR, "the request"),
 )  # fmt: skip

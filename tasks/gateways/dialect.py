@@ -45,6 +45,8 @@ Row = tuple[str, Outcome, Reason, str]
 # A code that we do not know is an error, but not one that says "not sent". Calling it refused would give the user the
 # cooldown back and let another gateway send the code a second time, so it is nobody-knows, and the operator's to read.
 UNLISTED = Verdict(Outcome.UNKNOWN, Reason.OPERATOR, "a status code that is not in our list")
+# The same, where the provider says by its own rules that it has not taken the message.
+UNLISTED_REFUSAL = Verdict(Outcome.REFUSED, Reason.OPERATOR, "refused with a code that is not in our list")
 
 
 def expand(table: tuple[Row, ...]) -> dict[str, Verdict]:
@@ -87,15 +89,17 @@ def judge(reply: http.Reply, code: str, provider_id: str, verdicts: Mapping[str,
     """Decide what a reply means: the provider's own code first, the HTTP status where there is none."""
     success = 200 <= reply.status < 300
     redirect = 300 <= reply.status < 400
-    if code and not redirect:
-        outcome, reason, meaning = look_up(verdicts, code)
+    verdict = look_up(verdicts, code)
+    # A code that we do not know under 429: the status says enough.
+    if code and not redirect and not (verdict is UNLISTED and reply.status == 429):
+        outcome, reason, meaning = verdict
         if outcome is Outcome.ACCEPTED and not success:
             # "Accepted" under a status that says error: one of the two is wrong, and we cannot tell which.
             return Answer(Outcome.UNKNOWN, Reason.OPERATOR, provider_id, code, f"{meaning}, but HTTP {reply.status}")
         return Answer(outcome, reason, provider_id, code, meaning)
     detail = f"HTTP {reply.status} without the provider's answer"
     if reply.status == 429:
-        return Answer(Outcome.NOT_SENT, detail=detail)
+        return Answer(Outcome.NOT_SENT, provider_code=code, detail="too many requests at once (HTTP 429)")
     # Something between us and the provider spoke, or its front did, and it does not say how far the request came.
     # A 4xx or a redirect will not mend itself: most often it is a wrong base URL.
     mends_itself = success or reply.status == 408 or reply.status >= 500

@@ -49,7 +49,7 @@ TABLE: tuple[Row, ...] = (
     # The page says of some of these that a retry helps, and of none that nothing was sent.
     ("InternalError.Timeout InternalError.SendAndRecvFail", Outcome.UNKNOWN, Reason.NONE, "a time-out inside"),
     (("InternalError.UnknownError InternalError.OtherError InternalError.ParseBackendResponseFail "
-     "FailedOperation.OtherError InternalError FailedOperation"),
+     "InternalError FailedOperation ServiceUnavailable*"),
      Outcome.UNKNOWN, Reason.NONE, "an error inside the provider"),
     (("LimitExceeded.PhoneNumberThirtySecondLimit LimitExceeded.PhoneNumberOneHourLimit "
      "LimitExceeded.PhoneNumberDailyLimit LimitExceeded.PhoneNumberSameContentDailyLimit "
@@ -57,16 +57,23 @@ TABLE: tuple[Row, ...] = (
      Outcome.REFUSED, Reason.WAIT, "codes to this number too often"),
     ("InvalidParameterValue.IncorrectPhoneNumber FailedOperation.PhoneNumberParseFail", Outcome.REFUSED,
      Reason.NUMBER, "not a number it can send to"),
-    ("FailedOperation.PhoneNumberInBlacklist", Outcome.REFUSED, Reason.NUMBER, "the number is on a black list"),
-    # The first is how the page spells it. These hang on the number and must not make all others wait: so they are no
-    # matter for the operator, though a second template might help.
+    # The provider's own list: another may have nothing against the number.
+    ("FailedOperation.PhoneNumberInBlacklist", Outcome.REFUSED, Reason.ROUTE, "the number is on a black list"),
+    # The first is how the page spells it. These hang on the number's country: another provider may serve it, and nobody
+    # else has to wait.
     (("UnsupportedOperation.UnsuportedRegion UnsupportedOperation.UnsupportedRegion "
      "UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone "
      "UnsupportedOperation.GlobalTemplateToChineseMainlandPhone LimitExceeded.AppCountryOrRegionInBlacklist "
-     "LimitExceeded.AppCountryOrRegionDailyLimit UnsupportedOperation.ContainDomesticPhoneNumber"),
-     Outcome.REFUSED, Reason.NUMBER, "the number's country is not served"),
+     "LimitExceeded.AppCountryOrRegionDailyLimit UnsupportedOperation.ContainDomesticPhoneNumber "
+     "UnsupportedOperation.ContainDomesticAndInternationalPhoneNumber"),
+     Outcome.REFUSED, Reason.ROUTE, "the number's country is not served"),
     ("FailedOperation.InsufficientBalanceInSmsPackage UnauthorizedOperation.ServiceSuspendDueToArrears",
      Outcome.REFUSED, Reason.OPERATOR, "no balance"),
+    # What is named nowhere else: a limit or a part of the account, which the provider has certainly refused for.
+    ("LimitExceeded*", Outcome.REFUSED, Reason.OPERATOR, "a limit of the account"),
+    ("Resource*", Outcome.REFUSED, Reason.OPERATOR, "something that the account lacks"),
+    ("OperationDenied*", Outcome.REFUSED, Reason.OPERATOR, "the account may not do this"),
+    ("FailedOperation.*", Outcome.REFUSED, Reason.OPERATOR, "the provider refuses it: look the code up"),
     (("LimitExceeded.AppDailyLimit LimitExceeded.AppGlobalDailyLimit LimitExceeded.AppMainlandChinaDailyLimit "
      "LimitExceeded.DailyLimit"), Outcome.REFUSED, Reason.OPERATOR, "the limit set in the console"),
     ("AuthFailure.SignatureExpire InternalError.RequestTimeException", Outcome.REFUSED, Reason.OPERATOR,
@@ -81,10 +88,12 @@ TABLE: tuple[Row, ...] = (
      "InvalidParameterValue.SdkAppIdNotExist InvalidParameter.AppidAndBizId"), Outcome.REFUSED, Reason.OPERATOR,
      "the app: check sdk app id"),
     (("FailedOperation.SignatureIncorrectOrUnapproved FailedOperation.MissingSignature "
-     "FailedOperation.SignIdNotExist InvalidParameterValue.SignNameLengthTooLong"),
+     "FailedOperation.SignIdNotExist FailedOperation.MissingSignatureList "
+     "FailedOperation.QualificationIdNotApproved InvalidParameterValue.SignNameLengthTooLong"),
      Outcome.REFUSED, Reason.OPERATOR, "the signature: check sign name"),
     (("FailedOperation.TemplateIncorrectOrUnapproved FailedOperation.TemplateUnapprovedOrNotExist "
-     "FailedOperation.TemplateIdNotExist FailedOperation.TemplateParamSetNotMatchApprovedTemplate "
+     "FailedOperation.TemplateIdNotExist FailedOperation.MissingTemplateList "
+     "FailedOperation.TemplateParamSetNotMatchApprovedTemplate "
      "InvalidParameterValue.TemplateParameterFormatError InvalidParameterValue.TemplateParameterLengthLimit "
      "InvalidParameterValue.ProhibitedUseUrlInTemplateParameter InvalidParameterValue.UnsupportedTemplateVariable"),
      Outcome.REFUSED, Reason.OPERATOR, "the template: check template id, and that it has {1} and {2}"),

@@ -23,13 +23,13 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import phonenumbers
 from django.conf import settings
 
-from tasks.gateways import Forged, Outcome, Reason, Receipt, http
-from tasks.gateways.dialect import Request, Row, exchange, expand, judge, read_object, word
+from tasks.gateways import Answer, Forged, Outcome, Reason, Receipt, http
+from tasks.gateways.dialect import UNLISTED_REFUSAL, Request, Row, exchange, expand, judge, read_object, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tasks.gateways import Answer, Message
+    from tasks.gateways import Message
 
 VERSION = "2010-04-01"
 # How the provider names a message.
@@ -40,25 +40,33 @@ TABLE: tuple[Row, ...] = (
     ("queued accepted scheduled sending sent delivered", Outcome.ACCEPTED, Reason.NONE, "accepted"),
     ("failed undelivered canceled", Outcome.REFUSED, Reason.OPERATOR, "taken and given up at once"),
     ("20429 14107", Outcome.NOT_SENT, Reason.NONE, "too many requests at once"),
+    ("63038", Outcome.NOT_SENT, Reason.OPERATOR, "the account has had its messages for today"),
     ("21730", Outcome.NOT_SENT, Reason.NONE, "the provider is under maintenance"),
-    # These two are of a message that came to its end, not on a handset: the page on each says to send it again.
+    # These are of a message that came to its end, not on a handset: another one may arrive.
     ("30003", Outcome.NOT_SENT, Reason.NONE, "the handset cannot be reached just now"),
-    ("30500", Outcome.NOT_SENT, Reason.NONE, "the provider asks to send it again"),
+    ("30001 30017 30022 30027", Outcome.NOT_SENT, Reason.NONE, "the queue is full, or a carrier limits its speed"),
+    ("30036", Outcome.NOT_SENT, Reason.NONE, "it was too late for the message"),
+    ("30500 30410", Outcome.NOT_SENT, Reason.NONE, "the provider asks to send it again"),
+    ("30023", Outcome.NOT_SENT, Reason.NONE, "the carrier's limit for the day"),
     ("20500 20503 20504", Outcome.UNKNOWN, Reason.NONE, "an error inside the provider"),
     ("30008", Outcome.UNKNOWN, Reason.NONE, "sending failed"),
     ("21211 21214 21217 21614 21635 30005 30006", Outcome.REFUSED, Reason.NUMBER, "not a number it can send to"),
     ("21610 30004", Outcome.REFUSED, Reason.NUMBER, "the number has opted out or is blocked"),
-    # These hang on the number and must not make all others wait: so they are no matter for the operator.
-    ("21408 21612", Outcome.REFUSED, Reason.NUMBER, "the number's country is not served"),
+    # These hang on the number's country: another provider may serve it, and nobody else has to wait.
+    ("21408 21612", Outcome.REFUSED, Reason.ROUTE, "the number's country is not served"),
     ("30450 30453", Outcome.REFUSED, Reason.NUMBER, "taken for fraud at this number"),
-    ("20003 20005 20006 20404 30002", Outcome.REFUSED, Reason.OPERATOR, "the account: check account sid and token"),
+    ("10001 20003 20005 20006 20010 20151 20403 20404 20426 30002 90010", Outcome.REFUSED, Reason.OPERATOR,
+     "the account: check that it is active, account sid and token"),
     ("20008", Outcome.REFUSED, Reason.OPERATOR, "the credentials are for tests only"),
     ("21608", Outcome.REFUSED, Reason.OPERATOR, "a trial account reaches verified numbers only"),
-    ("21212 21603 21606 21611 21659 21660 21661 21701 21702 21703 21704 21705", Outcome.REFUSED, Reason.OPERATOR,
+    (("21212 21219 21470 21472 21601 21603 21606 21607 21611 21616 21657 21659 21660 21661 21701 21702 21703 21704 "
+      "21705 21708 21709 21711 21712 21910"), Outcome.REFUSED, Reason.OPERATOR,
      "the sender: check from or messaging service sid"),
-    ("30007 30032 30034", Outcome.REFUSED, Reason.OPERATOR, "filtered: the sender is not registered, or the content"),
-    ("21602 21605 21617 21619", Outcome.REFUSED, Reason.OPERATOR, "the content"),
-    ("21609", Outcome.REFUSED, Reason.OPERATOR, "the address for reports: check PUBLIC_ORIGIN"),
+    ("30007 30018 30024 30032 30033 30034 30035", Outcome.REFUSED, Reason.OPERATOR,
+     "filtered: the sender is not registered, or the content"),
+    ("30010", Outcome.REFUSED, Reason.OPERATOR, "the price is above the limit that was set"),
+    ("21602 21605 21617 21618 21619 21620 21655 21656 21658", Outcome.REFUSED, Reason.OPERATOR, "the content"),
+    ("21609 21624 21626", Outcome.REFUSED, Reason.OPERATOR, "the address for reports, or how long it may take"),
     ("20001 20002 20422 21604", Outcome.REFUSED, Reason.OPERATOR, "the request"),
 )  # fmt: skip
 
@@ -146,6 +154,16 @@ def _read(reply: http.Reply) -> Answer:
     code = _number(answer.get("code")) or _number(answer.get("error_code"))
     if not code and sid:
         code = word(answer.get("status"), r"[a-z_]{1,32}")
+    if (
+        code not in VERDICTS
+        and code.isdigit()
+        and 400 <= reply.status < 500
+        and reply.status not in {408, 429}
+        and not sid
+    ):
+        # Twilio answers 4xx with a number of its own when it has made no message, whatever the number.
+        outcome, reason, meaning = UNLISTED_REFUSAL
+        return Answer(outcome, reason, provider_code=code, detail=meaning)
     return judge(reply, code, sid, VERDICTS)
 
 

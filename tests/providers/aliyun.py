@@ -36,7 +36,7 @@ class Aliyun(Fake):
         "too_frequent": "isv.BUSINESS_LIMIT_CONTROL",
         "busy": "Throttling.User",
     }
-    form = r"OK|is[vp]\.[A-Z_]+|[A-Z][A-Za-z]+(\.[A-Za-z]+)*|[A-Z]+_[A-Z]+"
+    form = r"OK|is[vp]\.[A-Za-z_]+|[A-Z][A-Za-z]+(\.[A-Za-z]+)*|[A-Z]+_[A-Z]+"
     accepted = "OK"
     unparsed = "isv.INVALID_PARAMETERS"
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.providers.fake import Fake
 
 NONE, NUMBER, WAIT, OPERATOR = Reason.NONE, Reason.NUMBER, Reason.WAIT, Reason.OPERATOR
+ROUTE = Reason.ROUTE
 ACCEPTED, NOT_SENT, REFUSED, UNKNOWN = Outcome.ACCEPTED, Outcome.NOT_SENT, Outcome.REFUSED, Outcome.UNKNOWN
 
 # A mode of the provider, what the gateway makes of it, and whether the SMS arrives all the same.
