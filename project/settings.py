@@ -533,8 +533,10 @@ STORAGES = {
 }
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"])
-# Of what is not ours we hear warnings, unless everything is asked for or only errors are.
-_OTHERS = LOG_LEVEL if LOG_LEVEL in {"DEBUG", "ERROR"} else "WARNING"
+# Libraries are heard from WARNING on at every level: at DEBUG some write keys, numbers and codes (urllib3 writes whole
+# URLs). On this list is what is ours, or was read line by line, so that DEBUG may show it.
+_OTHERS = "ERROR" if LOG_LEVEL == "ERROR" else "WARNING"
+_READ = LOG_LEVEL if LOG_LEVEL in {"DEBUG", "ERROR"} else "WARNING"
 # What nobody may read in a log, should a library ever write it there.
 LOG_SECRETS = [
     SECRET_KEY,
@@ -569,13 +571,14 @@ LOGGING = {
         "accounts": {"level": LOG_LEVEL},
         "tasks": {"level": LOG_LEVEL},
         # Django's own handlers would write each line a second time.
-        "django": {"handlers": [], "level": _OTHERS, "propagate": True},
+        "django": {"handlers": [], "level": _READ, "propagate": True},
+        **{_name: {"level": _READ} for _name in ("home", "project", "daphne")},
         # A refused form is no news; what was refused and why stands in our own loggers.
         "django.request": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "ERROR", "filters": ["no_503"]},
         # At DEBUG they write what must never be in a log: every value of every query, of every template, of a message.
         **{_name: {"level": "WARNING"} for _name in ("django.db.backends", "django.template", "apprise")},
         # The worker gives this one a handler of its own.
-        "huey": {"propagate": False},
+        "huey": {"propagate": False, "level": _READ},
         "huey.consumer.Worker": {"filters": ["one_line"]},
         "channels_redis.pubsub": {"filters": ["one_line"]},
         "huey.consumer.Scheduler": {"filters": ["one_line"]},

@@ -179,6 +179,11 @@ def _words(answer: Answer) -> dict[str, str]:
     }
 
 
+def why(answer: Answer) -> str:
+    """Return what an answer rests on, for the log: the provider's code and what it means to us. Never empty."""
+    return ", ".join(filter(None, (answer.provider_code, answer.detail))) or "no detail"
+
+
 _CLOSE = PreparedUpdate(lambda token, **words: (Attempt.objects.filter(pk=token), {**words, "ended_at": Now()}))
 _REPORTED = Prepared(lambda gateway, provider_id: Report.objects.filter(gateway=gateway, provider_id=provider_id))
 # Two players: the worker that comes back late, and the sweeper that has given its lease away. The token decides.
@@ -198,12 +203,12 @@ def _ended(claim: Claim, answer: Answer, state: State) -> None:
     if state in UNSENT and answer.outcome not in {Outcome.ACCEPTED, Outcome.UNKNOWN}:
         limits.give_back(delivery)
     logger.info(
-        "delivery %s attempt %d by %s: %s %s, now %s",
+        "delivery %s attempt %d by %s: %s (%s), now %s",
         delivery.pk[:8],
         delivery.attempts,
         claim.gateway,
         answer.outcome,
-        answer.provider_code,
+        why(answer),
         state,
     )
     push(group(delivery.browser), CHANGED)

@@ -86,6 +86,7 @@ def compose(row: Delivery) -> Message:
     (WICG, Origin-bound one-time codes delivered via SMS). The host is the configured one, never a request's.
     """
     life = settings.SMS_CODE_TTL - (timezone.now() - row.created_at).total_seconds()
+    seconds = max(1, int(life))
     minutes = max(1, math.ceil(life / 60))
     code = row.code
     with translation.override(row.language):
@@ -94,4 +95,4 @@ def compose(row: Delivery) -> Message:
             "minutes": minutes,
         }
     text = f"{words}\n\n@{settings.PUBLIC_HOST} #{code}"
-    return Message(to=row.mobile, code=code, minutes=minutes, text=text, reference=row.pk)
+    return Message(to=row.mobile, code=code, minutes=minutes, seconds=seconds, text=text, reference=row.pk)

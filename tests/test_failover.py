@@ -160,6 +160,7 @@ def test_a_dead_first_provider_costs_the_visitor_seconds_and_not_the_code(site: 
             site.stack.wait_for_state("sent")
             assert site.gateways() == ["yuntongxun", "aliyun"]
             assert time.monotonic() - began < delivery.RETRY_DELAY.total_seconds()
+    assert "by yuntongxun: not_sent (no connection (ConnectError)), now retrying" in site.stack.logs()
 
 
 def test_after_the_last_provider_the_first_is_asked_again(site: Site) -> None:

@@ -331,3 +331,19 @@ def test_a_key_of_its_own_is_made_once_and_read_by_nobody_else(tmp_path: Path) -
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.glob("secret_key*")] == ["secret_key"]
     assert read(tmp_path, DEBUG="1")["SECRET_KEY"] == key
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
+def test_no_library_is_heard_below_a_warning_unless_it_was_read(level: str) -> None:
+    """At DEBUG urllib3 writes whole URLs, with keys, numbers and codes in them."""
+    script = """
+import logging
+import django
+django.setup()
+for name in ("urllib3.connectionpool", "requests", "httpcore", "redis", "apprise", "asyncio", "nobody.knows.it"):
+    assert not logging.getLogger(name).isEnabledFor(logging.INFO), name
+print(logging.getLogger("tasks").isEnabledFor(logging.DEBUG))
+"""
+    environment = {**os.environ, "DEBUG": "1", "LOG_LEVEL": level, "DJANGO_SETTINGS_MODULE": "project.settings"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(level == "DEBUG")

@@ -61,6 +61,13 @@ def test_a_messaging_service_is_named_instead_of_a_number(settings: Settings, pr
     assert provider.violations == []
 
 
+def test_a_message_does_not_outlive_its_code(provider: FakeTwilio) -> None:
+    """Twilio keeps one for ten hours unless it is told otherwise."""
+    assert send().outcome is ACCEPTED
+    assert provider.requests[0].body["ValidityPeriod"] == "300"
+    assert provider.violations == []
+
+
 def test_a_wrong_token_is_not_let_in(settings: Settings, provider: FakeTwilio) -> None:
     settings.TWILIO_AUTH_TOKEN = "0" * 32
     answer = send()

@@ -54,7 +54,8 @@ def use(provider: Provider, settings: Settings) -> None:
 
 
 def message(to: str = "+8613800138000", code: str = "314159", reference: str = "") -> Message:
-    return Message(to=to, code=code, minutes=5, text=f"{code} is your code", reference=reference or uuid4().hex)
+    text = f"{code} is your code"
+    return Message(to=to, code=code, minutes=5, seconds=300, text=text, reference=reference or uuid4().hex)
 
 
 def send(**changes: str) -> Answer:

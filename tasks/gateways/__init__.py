@@ -48,6 +48,8 @@ class Message:
     code: str = field(repr=False)
     # How long the code still lives, in whole minutes, for templates that say so.
     minutes: int
+    # The same in seconds, for gateways that can be told when a message has come too late.
+    seconds: int
     # The finished text, for gateways that take one.
     text: str = field(repr=False)
     # Our delivery's id: 32 letters and digits, the same for every attempt.

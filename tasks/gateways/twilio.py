@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from tasks.gateways import Message
 
 VERSION = "2010-04-01"
+# Seconds that a message may be told to wait for its carrier. The page allows 36,000 today and 14,400 in older copies.
+LONGEST_VALIDITY = 14_400
 # How the provider names a message.
 SID = r"(SM|MM)[0-9a-f]{32}"
 
@@ -127,7 +129,9 @@ def _request(message: Message) -> Request:
     sid = settings.TWILIO_ACCOUNT_SID
     # Parsed only to be sure that it is a number: E.164 with the plus is what the provider takes.
     number = phonenumbers.format_number(phonenumbers.parse(message.to), phonenumbers.PhoneNumberFormat.E164)
-    fields = {"To": number, "Body": message.text}
+    # Otherwise a text may arrive ten hours late, with a code that is long dead.
+    validity = min(message.seconds, LONGEST_VALIDITY)
+    fields = {"To": number, "Body": message.text, "ValidityPeriod": str(validity)}
     if settings.TWILIO_MESSAGING_SERVICE_SID:
         fields["MessagingServiceSid"] = settings.TWILIO_MESSAGING_SERVICE_SID
     else:

@@ -21,6 +21,8 @@ from tests.providers.fake import SMS, Fake, Post, Request, Violation, check_leng
 STATUS = {"20003": 401, "20404": 404, "20429": 429, "20500": 500, "20503": 503}
 WORDS = "queued|accepted|sending|sent|failed|undelivered|canceled"
 
+FIELDS = {"To", "From", "MessagingServiceSid", "Body", "StatusCallback", "ValidityPeriod"}
+
 
 class Twilio(Fake):
     """The far side of the gateway."""
@@ -66,7 +68,14 @@ class Twilio(Fake):
         """Check the form and return it. Raises Violation."""
         fields = parse_qsl(raw.decode(), keep_blank_values=True)
         body = dict(fields)
-        if len(body) < len(fields) or set(body) - {"To", "From", "MessagingServiceSid", "Body", "StatusCallback"}:
+        if len(body) < len(fields) or set(body) - {
+            "To",
+            "From",
+            "MessagingServiceSid",
+            "Body",
+            "StatusCallback",
+            "ValidityPeriod",
+        }:
             raise Violation("20001", f"a field twice or unknown: {sorted(body)}")
         if not body.get("To"):
             raise Violation("21604", "no To")
@@ -81,6 +90,8 @@ class Twilio(Fake):
             raise Violation("21701", "no such messaging service")
         if not service and body.get("From") != self.number:
             raise Violation("21606" if body.get("From") else "21603", "no such sender")
+        if not re.fullmatch(r"[1-9][0-9]{0,4}", body.get("ValidityPeriod", "36000")):
+            raise Violation("21624", "ValidityPeriod is no number of seconds")
         if not body.get("StatusCallback", "https://").startswith("https://"):
             raise Violation("21609", "StatusCallback is not an https address")
         return body
