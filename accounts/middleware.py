@@ -58,7 +58,9 @@ def refuse_long_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> C
 
     def middleware(request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        if length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        reports = request.path.startswith("/receipts/")
+        most = settings.RECEIPTS_MAX_MEMORY_SIZE if reports else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if length.isdecimal() and int(length) > most:
             logger.info("%s %s: not readable: %s bytes", request.method, request.path, length)
             return answers.unreadable(request)
         return get_response(request)

@@ -492,8 +492,10 @@ SECURE_REFERRER_POLICY = "same-origin"
 # The admin's messages name accounts: they stay in the session, and no cookie carries them.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
-# Our largest form is a few hundred bytes, a batch of delivery reports a few thousand.
+# Our largest form is a few hundred bytes.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+# A batch of delivery reports has hundreds, each of a few hundred bytes.
+RECEIPTS_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
 
 CONTENT_SECURITY_POLICY = {

@@ -31,11 +31,20 @@ def receive(request: HttpRequest, gateway: str, secret: str) -> HttpResponse:
     provider = gateways.get(gateway)
     if not isinstance(provider, Reporting):
         raise Http404
-    form = request.POST.dict() if request.content_type == "application/x-www-form-urlencoded" else {}
+    form: dict[str, str] = {}
+    if request.content_type == "application/x-www-form-urlencoded":
+        form = {name: str(value) for name, value in request.POST.items()}
+        body = request.body
+    else:
+        # Not `body`, which is bound to what a visitor's form may have: a batch has hundreds of reports.
+        body = request.read(settings.RECEIPTS_MAX_MEMORY_SIZE + 1)
+        if len(body) > settings.RECEIPTS_MAX_MEMORY_SIZE:
+            logger.warning("a report for %s was refused: too long", gateway)
+            return HttpResponse(status=413)
     # As the provider called it: behind a proxy the request itself does not know its scheme and host.
     url = settings.PUBLIC_ORIGIN + request.get_full_path()
     try:
-        reports = provider.receipts(request.body, form, url, request.headers)
+        reports = provider.receipts(body, form, url, request.headers)
     except Forged as forgery:
         logger.warning("a report for %s was refused: %s", gateway, forgery)
         return HttpResponse(status=403)
@@ -46,8 +55,8 @@ def receive(request: HttpRequest, gateway: str, secret: str) -> HttpResponse:
         # The provider reports again.
         logger.warning("a report of %s was not taken: %s", gateway, type(error).__name__)
         return HttpResponse(status=503)
-    content_type, body = provider.receipt_reply
-    return HttpResponse(body, content_type=content_type)
+    content_type, reply = provider.receipt_reply
+    return HttpResponse(reply, content_type=content_type)
 
 
 def take(gateway: str, receipt: Receipt) -> None:

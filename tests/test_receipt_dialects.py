@@ -152,6 +152,68 @@ def test_a_carriers_word_that_is_no_word_is_left_out(settings: Settings) -> None
     assert read("aliyun", Post(json.dumps(body).encode(), {})) == [Receipt(delivered=False, provider_id="1^0")]
 
 
+@pytest.mark.parametrize("name", ["aliyun", "tencent"], indirect=True)
+@pytest.mark.parametrize("odd", [7, None, "x", [], {}, {"biz_id": "<b>"}])
+def test_an_odd_entry_does_not_cost_the_others(
+    name: str, settings: Settings, caplog: pytest.LogCaptureFixture, odd: object
+) -> None:
+    """The provider would report the same array again, odd entry and all."""
+    with FAKES[name]() as provider:
+        use(provider, settings)
+        answer = gateways.get(name).send(message())
+        [post] = provider.reports(*provider.sent)
+    receipts = read(name, post._replace(body=json.dumps([odd, *json.loads(post.body), odd]).encode()))
+    assert [receipt.provider_id for receipt in receipts] == [answer.provider_id]
+    assert "2 entries of a report were passed over" in caplog.text
+
+
+XML = """<?xml version="1.0" encoding="UTF-8"?>
+<Request><action>SMSArrived</action><smsType>1</smsType><apiVersion>2013-12-26</apiVersion>
+<content>4121908f3d1b4edb9210f0eb4742f62c</content><fromNum>13912345678</fromNum><deliverCode> DELIVRD </deliverCode>
+<status>0</status><reqId>0123456789abcdef0123456789abcdef</reqId></Request>"""
+
+
+def test_yuntongxun_may_report_in_xml() -> None:
+    right = Receipt(
+        delivered=True,
+        provider_id="4121908f3d1b4edb9210f0eb4742f62c",
+        reference="0123456789abcdef0123456789abcdef",
+        provider_code="DELIVRD",
+    )
+    assert read("yuntongxun", Post(XML.encode(), {"Content-Type": "text/xml"})) == [right]
+    failed = XML.replace("<status>0", "<status>1")
+    assert [each.delivered for each in read("yuntongxun", Post(failed.encode(), {}))] == [False]
+    assert read("yuntongxun", Post(XML.replace("<smsType>1", "<smsType>0").encode(), {})) == []
+
+
+BOMB = '<!DOCTYPE a [<!ENTITY b "SMSArrived">]>'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        XML[:-1].encode(),
+        XML.replace("Request", "Response").encode(),
+        XML.replace("SMSArrived", "CallAuth").encode(),
+        XML.replace("<Request>", f"{BOMB}<Request>").replace("SMSArrived", "&b;").encode(),
+        XML.replace("UTF-8", "UTF-16").encode("utf-16"),
+        b"<Request/>",
+        b"<" * 50_000,
+        b"<Request>" * 50_000,
+    ],
+    ids=range(8),
+)
+def test_xml_that_is_no_report_is_refused(body: bytes) -> None:
+    with pytest.raises(Forged):
+        read("yuntongxun", Post(body, {"Content-Type": "text/xml"}))
+
+
+@pytest.mark.parametrize(("status", "delivered"), [(0, [True]), (1, [False]), (True, []), (0.0, []), ([0], [])])
+def test_yuntongxun_may_write_a_status_as_a_number(status: object, delivered: list[bool]) -> None:
+    body = {"Request": {"action": "SMSArrived", "smsType": 1, "content": "1" * 32, "status": status}}
+    assert [each.delivered for each in read("yuntongxun", Post(json.dumps(body).encode(), {}))] == delivered
+
+
 def test_another_callback_of_yuntongxun_is_refused() -> None:
     with pytest.raises(Forged):
         read("yuntongxun", Post(b'{"Request":{"action":"CallAuth","smsType":"1"}}', {}))

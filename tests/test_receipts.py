@@ -181,6 +181,33 @@ def test_a_chunked_report_arrives_whole(site: tuple[Stack, Provider]) -> None:
     assert state_of(stack, delivery) == "delivered"
 
 
+def test_an_address_without_its_last_slash_takes_reports_as_well(site: tuple[Stack, Provider]) -> None:
+    """A console is filled in by hand, and a redirect would lose the report."""
+    stack, _ = site
+    _person, delivery, sid = sent(stack)
+    assert report(stack, sid, delivered=True, path=PATH.removesuffix("/")).status_code == 200
+    assert state_of(stack, delivery) == "delivered"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_report_may_be_longer_than_any_form_up_to_a_mebibyte(site: tuple[Stack, Provider], chunked: bool) -> None:
+    """A batch of 250 reports is more than 64 KiB."""
+    stack, _ = site
+    _person, delivery, sid = sent(stack)
+    body = json.dumps({"Request": {"action": "SMSArrived", "smsType": "1", "content": sid, "status": "0"}}).encode()
+
+    def post(length: int) -> int:
+        content = body.ljust(length)
+        parts = iter([content[:99], content[99:]]) if chunked else content
+        headers = {"Content-Type": "application/json"}
+        return httpx.post(stack.url + PATH, content=parts, headers=headers, timeout=30).status_code
+
+    assert post(1024 * 1024 + 1) in {400, 413}
+    assert state_of(stack, delivery) == "sent"
+    assert post(1024 * 1024) == 200
+    assert state_of(stack, delivery) == "delivered"
+
+
 def test_a_get_is_no_report(site: tuple[Stack, Provider]) -> None:
     stack, _ = site
     assert stack.get(PATH).status_code == 405

@@ -145,13 +145,19 @@ def test_a_person_who_asks_too_soon_is_told_to_wait(provider: FakeTencent) -> No
             REFUSED,
         ),
         ('[{"PhoneNumber":"+8613800138000","Code":"Ok","SerialNo":7}]', ACCEPTED),
+        ('[{"PhoneNumber":"8613800138000","Code":"Ok","SerialNo":"1"}]', ACCEPTED),
+        # As the provider likes to write it: what we gave it comes back.
+        ('[{"PhoneNumber":"13800138000","SessionContext":"REFERENCE","Code":"Ok","SerialNo":"1"}]', ACCEPTED),
+        ('[{"PhoneNumber":"13800138000","SessionContext":"other","Code":"Ok","SerialNo":"1"}]', UNKNOWN),
     ],
 )
 def test_success_is_read_for_the_number_not_for_the_request(
     provider: FakeTencent, statuses: str, outcome: Outcome
 ) -> None:
+    reference = "0123456789abcdef0123456789abcdef"
+    statuses = statuses.replace("REFERENCE", reference)
     provider.script('200:{"Response":{"SendStatusSet":' + statuses + ',"RequestId":"x"}}')
-    assert send().outcome is outcome
+    assert send(reference=reference).outcome is outcome
 
 
 # The provider's own words, as its pages have them: the gateway's table is checked against these, not against itself.

@@ -33,6 +33,7 @@ from tasks.gateways.dialect import (
     exchange,
     expand,
     judge,
+    log_odd,
     read_object,
     read_report,
     word,
@@ -111,11 +112,13 @@ class Aliyun:
         It is not signed: that its sender knows the secret path is all there is.
         """
         receipts = []
-        for entry in read_report(body):
+        entries = read_report(body)
+        for entry in entries:
             delivered = entry.get("success")
             provider_id, reference = word(entry.get("biz_id"), SID), word(entry.get("out_id"), REFERENCE)
             if isinstance(delivered, bool) and (provider_id or reference):
                 receipts.append(Receipt(delivered, provider_id, reference, word(entry.get("err_code"), CARRIER)))
+        log_odd(len(entries) - len(receipts))
         return receipts
 
 

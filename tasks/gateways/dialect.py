@@ -113,11 +113,24 @@ def read_object(body: bytes) -> dict[str, object]:
 
 
 def read_report(body: bytes) -> list[dict[str, object]]:
-    """Return the entries of a report that is a JSON array of objects. Raises Forged."""
+    """Return the entries of a report that is a JSON array of objects. Raises Forged.
+
+    An entry that is no object does not cost the others: a provider that is refused reports the same array again.
+    """
     entries = _read_json(body)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list):
         raise Forged("not an array of objects")
-    return entries
+    objects = [entry for entry in entries if isinstance(entry, dict)]
+    if entries and not objects:
+        raise Forged("not an array of objects")
+    log_odd(len(entries) - len(objects))
+    return objects
+
+
+def log_odd(count: int) -> None:
+    """Log how many entries of a report could not be read. What they say stays out of the log: it holds numbers."""
+    if count:
+        logger.warning("%d entries of a report were passed over: not of the documented form", count)
 
 
 def _read_json(body: bytes) -> object:

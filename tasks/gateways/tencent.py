@@ -27,7 +27,18 @@ import phonenumbers
 from django.conf import settings
 
 from tasks.gateways import Outcome, Reason, Receipt, http
-from tasks.gateways.dialect import CARRIER, Request, Row, exchange, expand, judge, read_object, read_report, word
+from tasks.gateways.dialect import (
+    CARRIER,
+    Request,
+    Row,
+    exchange,
+    expand,
+    judge,
+    log_odd,
+    read_object,
+    read_report,
+    word,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,7 +128,7 @@ class Tencent:
 
     def send(self, message: Message) -> Answer:
         """Send one message; see cloud.tencent.com/document/api/382/55981. Never raises."""
-        return exchange(lambda: _request(message), lambda reply: _read(reply, message.to))
+        return exchange(lambda: _request(message), lambda reply: _read(reply, message))
 
     def receipts(self, body: bytes, form: Mapping[str, str], url: str, headers: Mapping[str, str]) -> list[Receipt]:
         """Read an array of reports; see tencentcloud.com/document/product/382/43547. Raises Forged.
@@ -127,11 +138,13 @@ class Tencent:
         """
         states = {"SUCCESS": True, "FAIL": False}
         receipts = []
-        for entry in read_report(body):
+        entries = read_report(body)
+        for entry in entries:
             state, provider_id = word(entry.get("report_status"), r"[A-Z]{1,16}"), word(entry.get("sid"), SID)
             if state in states and provider_id:
                 code = word(entry.get("errmsg"), CARRIER)
                 receipts.append(Receipt(states[state], provider_id, provider_code=code))
+        log_odd(len(entries) - len(receipts))
         return receipts
 
 
@@ -187,20 +200,23 @@ def _request(message: Message) -> Request:
     return Request(f"{base}/", headers, content)
 
 
-def _read(reply: http.Reply, to: str) -> Answer:
+def _read(reply: http.Reply, message: Message) -> Answer:
     # `Message` stays unread: it is free text, and may repeat the number.
     response = read_object(reply.body).get("Response")
     response = response if isinstance(response, dict) else {}
     error = response.get("Error")
     # An error is the whole request's; without one, each number has its own status.
-    status = error if isinstance(error, dict) else _status(response.get("SendStatusSet"), to)
+    status = error if isinstance(error, dict) else _status(response.get("SendStatusSet"), message)
     return judge(reply, word(status.get("Code"), r"[0-9A-Za-z_.]{1,64}"), word(status.get("SerialNo"), SID), VERDICTS)
 
 
-def _status(statuses: object, to: str) -> dict[str, object]:
-    """Return the status of our number, empty when there is none."""
-    if isinstance(statuses, list):
-        for status in statuses:
-            if isinstance(status, dict) and status.get("PhoneNumber") == to:
-                return status
-    return {}
+def _status(statuses: object, message: Message) -> dict[str, object]:
+    """Return the status of our message, empty when there is none.
+
+    It gives our reference back. Without that, the number counts, with or without its plus.
+    """
+    found = [status for status in statuses if isinstance(status, dict)] if isinstance(statuses, list) else []
+    ours = [status for status in found if status.get("SessionContext") == message.reference]
+    digits = message.to.removeprefix("+")
+    ours += [status for status in found if word(status.get("PhoneNumber"), r"\+?[0-9]+").removeprefix("+") == digits]
+    return ours[0] if ours else {}

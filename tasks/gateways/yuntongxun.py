@@ -17,6 +17,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 import phonenumbers
 from django.conf import settings
@@ -104,12 +105,12 @@ class Yuntongxun:
 
         Source: the bodies in two public clients, shanliu/lsys among them.
         """
-        report = read_object(body).get("Request")
+        report = read_object(body).get("Request") or _read_xml(body)
         if not isinstance(report, dict) or report.get("action") != "SMSArrived":
             raise Forged("not an SMSArrived")
-        # 1 is a report, 0 a message that somebody sent to us.
-        status = word(report.get("status"), r"[0-9A-Za-z_-]{1,16}")
-        if report.get("smsType") != "1" or not status:
+        # 1 is a report, 0 a message that somebody sent to us. Both are texts in the clients' examples, and numbers too.
+        status = word(_text(report.get("status")), r"[0-9A-Za-z_-]{1,16}")
+        if _text(report.get("smsType")) != "1" or not status:
             return []
         receipt = Receipt(
             delivered=status == "0",
@@ -118,6 +119,22 @@ class Yuntongxun:
             provider_code=word(report.get("deliverCode"), CARRIER),
         )
         return [receipt] if receipt.provider_id or receipt.reference else []
+
+
+def _text(value: object) -> object:
+    """Return a whole number as text, and anything else as it is."""
+    return str(value) if type(value) is int else value
+
+
+def _read_xml(body: bytes) -> dict[str, object]:
+    """Return the fields of a report in XML, which the provider writes as well; of anything else nothing."""
+    try:
+        text = body.decode()
+        # Entities could make a large text of a small one, and no report has a reason to declare any.
+        root = None if "<!" in text else ElementTree.fromstring(text)  # noqa: S314
+    except (ValueError, ElementTree.ParseError):
+        return {}
+    return {} if root is None or root.tag != "Request" else {field.tag: (field.text or "").strip() for field in root}
 
 
 def _request(message: Message) -> Request:
