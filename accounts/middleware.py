@@ -6,11 +6,16 @@ import logging
 from collections.abc import Callable
 
 from django.conf import settings
+from django.contrib import auth
+from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthenticationMiddleware
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
-from django.http.response import HttpResponse, HttpResponseBase
+from django.http.response import HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.utils.cache import patch_vary_headers
+from django.utils.functional import SimpleLazyObject
 
 from accounts import answers
 
@@ -21,25 +26,27 @@ READERS = frozenset({"/state/", "/healthz", "/readyz"})
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
-    """The cookie is left alone by requests that only read.
+    """No answer deletes the cookie, and those that only read set none.
 
-    Two players: a login in one tab, which gives the browser a new cookie, and a poll that another tab sent with
-    the old one a moment before. Django answers an unknown session by deleting its cookie; that answer, coming
-    last, would delete the new cookie and sign the visitor out again.
+    Two players: a login or a new password in one tab, which gives the browser a new cookie, and a request that another
+    tab sent with the old one a moment before. Django answers an unknown session by deleting its cookie; that answer,
+    coming last, would delete the new cookie and sign the visitor out again. An old cookie that stays does no harm: it
+    opens nothing, and the next page replaces it.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
-        """Save the session, unless this request is a reader's.
-
-        A reader that comes first after a change of SECRET_KEY has its session moved by Django, and must be told where.
-        """
-        key = request.session.session_key
-        moved = key is not None and key != request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-        if request.path in READERS and not moved:
-            response.headers.setdefault("Vary", "Cookie")
+        """Save the session, unless this request is a reader's."""
+        session = request.session
+        if request.path in READERS or session.is_empty():
+            patch_vary_headers(response, ("Cookie",))
             return response
         try:
             return super().process_response(request, response)  # type: ignore[arg-type]
+        except SessionInterrupted:
+            if request.method not in {"GET", "HEAD"}:
+                raise
+            # Ended in another tab while this page was made: the browser asks again with the cookie that it has now.
+            return HttpResponseRedirect(request.get_full_path())
         except (OperationalError, InterfaceError) as error:
             return _away(request, error)
 
@@ -51,6 +58,19 @@ class SessionMiddleware(DjangoSessionMiddleware):
             logger.info("%s %s: not readable: %s", request.method, request.path, type(exception).__name__)
             return answers.unreadable(request)
         return None
+
+
+class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
+    """Django's, which finds out who it is without moving or ending the session on the way."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Have the user looked up when somebody asks."""
+        request.user = SimpleLazyObject(lambda: _user(request))  # type: ignore[assignment]
+
+
+def _user(request: HttpRequest) -> object:
+    with request.session.only_read():  # type: ignore[attr-defined]
+        return auth.get_user(request)
 
 
 def refuse_long_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

@@ -8,7 +8,9 @@ from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -17,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
-from accounts import answers, devices, fresh, guesses, revoke
+from accounts import answers, devices, fresh, guesses, revoke, sessions
 from accounts.address import hashed_address
 from accounts.forms import sent
 from accounts.live import SESSION_CHANGED
@@ -38,6 +40,9 @@ def password(request: HttpRequest) -> HttpResponse:
     """Show the form; take the present and the new password, and end every other session of the user."""
     user = request.user
     if not user.is_authenticated:
+        if request.method == "POST" and not answers.wants_json(request) and sessions.is_session(request):
+            # The form was sent twice, and the first answer has brought another cookie: the page itself knows.
+            return answers.gone_to(request, reverse("password"))
         return _to_login(request)
     if request.method != "POST":
         changed = request.method == "GET" and request.session.pop(CHANGED, False)
@@ -66,23 +71,35 @@ def password(request: HttpRequest) -> HttpResponse:
         validate_password(form.cleaned_data["new"], user)
     except ValidationError as weak:
         return _refusal(request, user, "PASSWORD_WEAK", field="new", why=" ".join(weak.messages))
-    if not _replace(user, form.cleaned_data["new"]):
+    before, user.password = user.password, make_password(form.cleaned_data["new"])
+    try:
+        with transaction.atomic():
+            replaced = _replace(user, before)
+            if replaced:
+                # A new key for this session (ASVS 5.0, 7.2.4); the others were signed with the former password.
+                auth.update_session_auth_hash(request, user)
+    except SessionInterrupted:
+        # Signed out in another tab while this was worked on: the password is still the former one.
+        logger.info("user %s has no new password: signed out meanwhile", user.pk)
+        return _to_login(request)
+    if not replaced:
+        user.refresh_from_db(fields=["password"])
+        if has_one and user.check_password(form.cleaned_data["new"]):
+            # The form was sent twice. The browser has the other answer's cookie, or is about to.
+            return answers.gone_to(request, reverse("password"))
         # Somebody was faster, so what this request has proved is no longer so.
         return _refusal(request, user, "CREDENTIALS", field="current") if has_one else _reauthenticate(request, user)
-    # A new key for this session (ASVS 5.0, 7.2.4); the others were signed with the former password.
-    auth.update_session_auth_hash(request, user)
     request.session[CHANGED] = True
     logger.info("user %s has a new password", user.pk)
     return push_after(answers.gone_to(request, reverse("password")), revoke.group(user.pk), SESSION_CHANGED)
 
 
-def _replace(user: User, new: str) -> bool:
-    """Write the new password in place of the one that was looked at, and tell whether that was still there.
+def _replace(user: User, before: str) -> bool:
+    """Write the user's new password in place of the one that was looked at, and tell whether that was still there.
 
     The owner and somebody who knows the old password may do this in the same moment. The row takes one of the two, and
     the other is out. Not `save()`: its signal would tell this browser's tabs before it has its new cookie.
     """
-    before, user.password = user.password, make_password(new)
     return bool(User.objects.filter(pk=user.pk, password=before, is_active=True).update(password=user.password))
 
 

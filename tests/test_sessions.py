@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
+from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,11 +14,16 @@ from websockets.exceptions import InvalidStatus
 from accounts.sessions import KEY, VISITOR, SessionStore, hashed, visitor, visitor_key
 from project.keys import derive
 from tests.numbers import number
-from tests.stack import wait_until
+from tests.stack import Stack, wait_until
+from tests.together import together
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from httpx import Response
+
     from tests.person import Person
-    from tests.stack import Stack
 
 PASSWORD = "correct horse battery"
 
@@ -169,6 +177,7 @@ def test_expired_sessions_are_cleared_away_and_no_others(stack: Stack, ann: Pers
 ROUND = """
 import asyncio
 from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.models import Session
 from accounts.sessions import SessionStore, hashed
 
@@ -185,7 +194,8 @@ def plainly():
     slow["said"] = "late"
     store.cycle_key()
     store.save()
-    assert rows(first) == [0, 0] and rows(store.session_key) == [0, 1] and not store.exists(first)
+    assert rows(first) == [0, 1] and rows(store.session_key) == [0, 1] and not store.exists(first)
+    assert SessionStore(first).get("said") is None, "what is left says only where the session went"
     assert SessionStore(store.session_key)["said"] == "yes"
     try:
         slow.save()
@@ -194,8 +204,19 @@ def plainly():
     else:
         raise AssertionError("a session that has ended was saved")
     last = store.session_key
+    SessionStore(first).flush()
+    assert rows(first) == rows(last) == [0, 0], "a logout with the key from before ends it as well"
+    try:
+        store.cycle_key()
+    except SessionInterrupted:
+        pass
+    else:
+        raise AssertionError("a session that has ended was given another key")
+    store = SessionStore(last)
     store.flush()
-    assert rows(last) == [0, 0]
+    store["said"] = "again"
+    store.save()
+    assert store.session_key != last
 
 async def waiting():
     count = lambda key: asyncio.to_thread(rows, key)
@@ -207,7 +228,7 @@ async def waiting():
     assert await SessionStore(first).aget("said") == "yes"
     await store.acycle_key()
     await store.asave()
-    assert await count(first) == [0, 0] and await count(store.session_key) == [0, 1]
+    assert await count(first) == [0, 1] and await count(store.session_key) == [0, 1]
     last = store.session_key
     await store.aflush()
     assert await count(last) == [0, 0]
@@ -222,3 +243,116 @@ print("whole")
 def test_every_way_to_a_row_goes_by_the_key_s_hash(stack: Stack) -> None:
     """Django has each of them twice, for threads and for event loops. T-42: and none brings back what has ended."""
     assert "whole" in stack.manage("shell", "-v0", "-c", ROUND)
+
+
+# --- What is under way when a session ends ---
+
+# More than enough: without the care for it, most rounds fail.
+ROUNDS = 12
+NEW = "a battery staple that is correct"
+
+
+def beside(person: Person) -> Person:
+    """Return another tab: the same cookies, and a jar that the other's answers do not change."""
+    tab = type(person)(person.url)
+    for cookie in person.http.cookies.jar:
+        tab.http.cookies.jar.set_cookie(copy(cookie))
+    return tab
+
+
+def all_keys(*people: Person) -> set[str]:
+    """Return every session's key that these tabs were left with."""
+    return {key_of(person) for person in people if "sessionid" in person.http.cookies}
+
+
+@pytest.mark.parametrize("late", [0.0, 0.05, 0.1, 0.2, 0.4])
+def test_a_logout_ends_the_session_whose_password_is_being_changed(stack: Stack, late: float) -> None:
+    """T-42: whichever of the two is faster, no cookie of either answer is signed in afterwards."""
+    for n in range(ROUNDS // 3):
+        name = f"leaves{int(late * 100)}-{n}"
+        stack.user(name, password=PASSWORD)
+        person = stack.person()
+        assert person.login(name, PASSWORD).status_code == 200
+        tab = beside(person)
+
+        def leave(person: Person = person) -> int:
+            time.sleep(late)
+            return person.logout().status_code
+
+        def change(tab: Person = tab) -> int:
+            return tab.post("/password/", current=PASSWORD, new=NEW).status_code
+
+        together([change, leave])
+        living = [key for key in all_keys(person, tab) if thief_with(stack, key).username]
+        assert living == [], f"round {n}"
+        tab.close()
+
+
+def test_a_logout_with_the_cookie_from_before_a_new_password_ends_the_session_of_after(stack: Stack) -> None:
+    """T-42: another tab sent it before it had the new cookie."""
+    stack.user("old-cookie", password=PASSWORD)
+    person = stack.person()
+    assert person.login("old-cookie", PASSWORD).status_code == 200
+    tab = beside(person)
+    assert person.post("/password/", current=PASSWORD, new=NEW).json()["code"] == "OK"
+    assert person.username == "old-cookie"
+    assert tab.logout().status_code == 200
+    assert person.username == ""
+
+
+def test_a_logout_beside_a_poll_after_a_change_of_secret_key_leaves_no_living_session(tmp_path: Path) -> None:
+    """T-42, T-43: nor beside a page. Neither of them gives the session another key."""
+    with Stack(tmp_path / "rotated", workers=0) as site:
+        site.user("rotates", password=PASSWORD)
+        people = [site.person() for _ in range(ROUNDS)]
+        for person in people:
+            assert person.login("rotates", PASSWORD).status_code == 200
+        old = site.settings["SECRET_KEY"]
+        web = site.webs[0]
+        web.kill()
+        web.environment |= {"SECRET_KEY": old[::-1] + "-new", "SECRET_KEY_FALLBACKS": old}
+        web.start()
+        site.wait_for_web()
+        for n, person in enumerate(people):
+            tabs = [beside(person) for _ in range(3)]
+            looks = [partial(tab.get, path) for tab, path in zip(tabs, ("/state/", "/", "/password/"), strict=True)]
+            calls: list[Callable[[], Response]] = [person.logout, *looks]
+            together(calls)
+            living = [key for key in all_keys(person, *tabs) if thief_with(site, key).username]
+            assert living == [], f"round {n}"
+            for tab in tabs:
+                tab.close()
+
+
+def test_a_new_password_that_is_sent_twice_signs_nobody_out(stack: Stack) -> None:
+    """The browser takes the cookies of both answers, in whichever order they come."""
+    for n in range(ROUNDS // 2):
+        stack.user(f"twice-{n}", password=PASSWORD)
+        person = stack.person()
+        assert person.login(f"twice-{n}", PASSWORD).status_code == 200
+        tabs = [person, beside(person), beside(person)]
+        calls: list[Callable[[], Response]] = [
+            partial(tab.page, "/password/", current=PASSWORD, new=NEW) for tab in tabs[:2]
+        ]
+        calls.append(partial(tabs[2].get, "/state/"))
+        answers: list[Response] = together(calls)[:2]
+        for order in (answers, answers[::-1]):
+            browser = beside(person)
+            browser.http.cookies.clear()
+            browser.http.cookies.set("sessionid", "a" * 32)
+            for answer in order:
+                for line in answer.headers.get_list("set-cookie"):
+                    name, value = line.split(";")[0].split("=", 1)
+                    browser.http.cookies.set(name, value)
+            assert browser.username == f"twice-{n}", [(a.status_code, a.headers.get("location")) for a in order]
+            browser.close()
+        assert {answer.status_code for answer in answers} == {302}
+        assert {answer.headers["location"] for answer in answers} == {"/password/"}
+
+
+def test_a_request_with_an_old_cookie_takes_nobody_s_new_one_away(stack: Stack, ann: Person) -> None:
+    """T-42: an answer that came late would delete the cookie that a login in another tab has brought."""
+    old = beside(ann)
+    ann.logout()
+    for answer in (old.get("/password/"), old.get("/state/"), old.page("/password/", current=PASSWORD, new=NEW)):
+        assert "sessionid" not in answer.headers.get("set-cookie", "")
