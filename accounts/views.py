@@ -16,14 +16,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import answers, browser, codes, devices, guesses, live, proof, waits
+from accounts import answers, browser, codes, devices, guesses, live, proof, sessions, waits
 from accounts.address import hashed_address
 from accounts.backends import claim_of
 from accounts.first_page import first_page
 from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, WithdrawForm, sent
 from accounts.mobile import masked
 from accounts.models import User
-from project import headers, redis
+from project import redis
 from project.push import push, push_after
 from tasks import delivery, withdrawal
 
@@ -163,10 +163,10 @@ def login_code(request: HttpRequest) -> HttpResponse:
 def logout(request: HttpRequest) -> HttpResponse:
     """End the session and give this browser a fresh one."""
     before = browser.of(request.session)
-    auth.logout(request)
+    # A visitor without a row has nothing to end, and ending nothing must leave no row behind.
+    if sessions.is_session(request):
+        auth.logout(request)
     browser.replant(request.session)
-    # The next page clears what this one's have kept here.
-    request.session[headers.SIGNED_OUT] = True
     response = answers.gone_to(request, resolve_url("home"))
     waits.forget(response, request.COOKIES)
     response.delete_cookie("username", samesite="Lax")

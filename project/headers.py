@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from django.http import HttpRequest, HttpResponse
+    pass
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -37,29 +35,6 @@ BARE_POLICY = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-a
 HSTS = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload".encode()
 # Who is signed in, who asks, and in which words: one address has many answers.
 VARIES = ("Cookie", "Accept", "HX-Request")
-# In the session from a sign-out to the page after it.
-SIGNED_OUT = "signed_out"
-# Not "cookies": that would take the fresh session, the chosen language, and the cookies of every host under our domain.
-CLEARED = '"cache", "storage"'
-
-
-def clear_after_sign_out(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Have a browser forget what pages have kept in it, with the first page after a sign-out (ASVS 5.0, 14.3.1).
-
-    Not with the answer to the sign-out itself: a browser clears before it takes the answer, and the page's socket would
-    come back meanwhile with the old cookie. Only a browser that understands the header names the mode of its requests,
-    and both only where others cannot listen.
-    """
-
-    def middleware(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
-        session = request.session
-        is_page = request.headers.get("Sec-Fetch-Mode") == "navigate" and response.status_code == 200
-        if is_page and session.accessed and session.pop(SIGNED_OUT, False):
-            response["Clear-Site-Data"] = CLEARED
-        return response
-
-    return middleware
 
 
 def complete(headers: Headers, *, status: int, secure: bool) -> Headers:

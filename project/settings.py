@@ -424,7 +424,6 @@ MIDDLEWARE = [
     "project.compress.Pages",
     "project.policy.Policy",
     "accounts.middleware.SessionMiddleware",
-    "project.headers.clear_after_sign_out",
     "django.middleware.locale.LocaleMiddleware",
     "accounts.middleware.refuse_long_bodies",
     "django.middleware.common.CommonMiddleware",

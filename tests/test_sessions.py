@@ -356,3 +356,23 @@ def test_a_request_with_an_old_cookie_takes_nobody_s_new_one_away(stack: Stack, 
     ann.logout()
     for answer in (old.get("/password/"), old.get("/state/"), old.page("/password/", current=PASSWORD, new=NEW)):
         assert "sessionid" not in answer.headers.get("set-cookie", "")
+
+
+def test_signing_nobody_out_leaves_no_row(stack: Stack) -> None:
+    """A stranger could fill the disk with it, for nothing."""
+
+    def count() -> int:
+        return int(stack.rows("SELECT count(*) AS n FROM django_session")[0]["n"])
+
+    before = count()
+    for shown in (None, "a" * 32, "nonsense"):
+        person = stack.person()
+        person.get()
+        for _ in range(3):
+            key = key_of(person)
+            if shown:
+                person.take_session(shown)
+            assert person.logout().status_code == 200
+            assert VISITOR.fullmatch(key_of(person))
+            assert key_of(person) != key, "the browser has another id"
+    assert count() == before
