@@ -110,6 +110,11 @@ def test_a_stranger_is_sent_to_the_login_and_back_from_it(site: Stack) -> None:
     assert 'href="/password/"' in stranger.get("/").text
 
 
+def test_a_password_manager_finds_the_page(site: Stack) -> None:
+    answer = site.person().get("/.well-known/change-password")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/password/")
+
+
 def test_each_mistake_has_its_word(site: Stack) -> None:
     """ASVS 5.0, 6.2.1 and 6.2.3. And neither password is ever sent back."""
     person = signed_in(site, "mistaken")
