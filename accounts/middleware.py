@@ -11,13 +11,14 @@ from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAut
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import Error as DatabaseError
 from django.http import HttpRequest
 from django.http.response import HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from accounts import answers
+from project import database
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +48,14 @@ class SessionMiddleware(DjangoSessionMiddleware):
                 raise
             # Ended in another tab while this page was made: the browser asks again with the cookie that it has now.
             return HttpResponseRedirect(request.get_full_path())
-        except (OperationalError, InterfaceError) as error:
+        except DatabaseError as error:
+            if not database.is_away(error):
+                raise
             return _away(request, error)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Say so when the database is away, or when a body cannot be read. What the request began was rolled back."""
-        if isinstance(exception, OperationalError | InterfaceError):
+        if database.is_away(exception):
             return _away(request, exception)
         if isinstance(exception, BadRequest | SuspiciousOperation):
             logger.info("%s %s: not readable: %s", request.method, request.path, type(exception).__name__)

@@ -25,12 +25,13 @@ import django
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import OperationalError, connection
+from django.db import Error as DatabaseError
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from dotenv import load_dotenv
 from redis import AuthenticationError, Redis, RedisError
 
-from project import child, env, valkey
+from project import child, database, env, valkey
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -208,7 +209,9 @@ def migrate() -> None:
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             say("Preparing the database.")
             call_command("migrate", interactive=False, verbosity=0)
-    except OperationalError as error:
+    except DatabaseError as error:
+        if not database.is_away(error):
+            raise
         why = str(error).strip().splitlines()[0]
         raise Refused(f"The database of DATABASE_URL cannot be used: {why}") from error
     finally:

@@ -54,6 +54,11 @@ def reclaim() -> int:
     return closed
 
 
+def check_writable() -> None:
+    """Raise django.db.Error when rows cannot be written, as in a standby. An UPDATE of no row leaves nothing behind."""
+    Delivery.objects.filter(pk="").update(rung_at=Now())
+
+
 def oldest_waiting() -> float:
     """Return how many seconds the longest-waiting delivery has been due, 0 when none waits."""
     row = Delivery.objects.filter(state__in=WAITING).annotate(now=Now()).order_by("due_at").first()

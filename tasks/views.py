@@ -40,6 +40,7 @@ def _not_ready() -> str:
     """Return the first part that is not ready, empty when all are."""
     try:
         waiting = mend.oldest_waiting()
+        mend.check_writable()
     except DatabaseError:
         return "database"
     try:
