@@ -7,14 +7,18 @@ How the row comes to be is told in tasks/promise.py.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, transaction
 from django.db.models import Case, Exists, F, OuterRef, Value, When
 from django.db.models.functions import Now
 
+from project import database
 from project.prepared import Prepared, PreparedInsert, PreparedUpdate
 from project.push import push
 from tasks import decoy, gate, gateways, limits, routes
@@ -32,6 +36,12 @@ RETRY_DELAY = timedelta(seconds=5)
 HOUR = timedelta(hours=1)
 # Longer than a gateway may take (6 s in all) and a slow database. Who holds a lease past it is taken for dead.
 LEASE = timedelta(seconds=15)
+# Seconds after the claim until which an answer is tried to be written: then the sweeper may give the lease away.
+WRITABLE = LEASE.total_seconds() - 2
+# Seconds between two tries.
+PAUSE = 0.5
+# To wait with: time.sleep fails where the clock is set back by a library (libfaketime).
+_NEVER = threading.Event()
 
 # The event on a browser's group. It carries no content: each page reads the row.
 CHANGED = "delivery.changed"
@@ -78,6 +88,8 @@ class Claim:
     delivery: Delivery
     token: str
     gateway: str
+    # By this process's clock that only goes forward.
+    claimed: float = field(default_factory=time.monotonic)
 
 
 class NotWritten(Exception):
@@ -143,18 +155,42 @@ def claim(delivery_id: str) -> Claim | None:
 
 
 def record(claim: Claim, answer: Answer) -> State:
-    """Write how an attempt ended, then tell the open pages. Returns where the delivery stands now."""
-    delivery = claim.delivery
-    with transaction.atomic():
-        # The sweeper may have closed this attempt as unknown when its lease ran out. What the provider said is better.
-        _CLOSE.run(token=claim.token, **_words(answer))
-        state = _finish(delivery, claim, answer)
+    """Write how an attempt ended, then tell the open pages. Returns where the delivery stands now.
+
+    While the database is away this is tried until the lease is nearly over: the provider answers only once, and without
+    its answer the SMS would be sent again or be called unknown. Raises django.db.Error when it does not come back.
+    """
+    tries = 1
+    while True:
+        try:
+            state = _record(claim, answer)
+            break
+        except DatabaseError as error:
+            if not database.is_away(error) or time.monotonic() - claim.claimed + PAUSE > WRITABLE:
+                raise
+            if tries == 1:
+                words = "delivery %s: the provider's answer (%s) cannot be written yet (%s), trying again"
+                logger.warning(words, claim.delivery.pk[:8], answer.outcome, type(error).__name__)
+            tries += 1
+        _NEVER.wait(PAUSE)
+        # Closes the connection that has failed.
+        close_old_connections()
+    if tries > 1:
+        logger.info("delivery %s: the provider's answer is written after %d tries", claim.delivery.pk[:8], tries)
     _ended(claim, answer, state)
     # The provider is sometimes faster with its report than with its answer.
     if answer.provider_id and _REPORTED.exists(gateway=claim.gateway, provider_id=answer.provider_id):
         for report in Report.objects.filter(gateway=claim.gateway, provider_id=answer.provider_id):
             state = reported(claim.token, delivered=report.delivered) or state
     return state
+
+
+def _record(claim: Claim, answer: Answer) -> State:
+    """Write how an attempt ended, in one transaction, and return where the delivery stands."""
+    with transaction.atomic():
+        # The sweeper may have closed this attempt as unknown when its lease ran out. What the provider said is better.
+        _CLOSE.run(token=claim.token, **_words(answer))
+        return _finish(claim.delivery, claim, answer)
 
 
 def give_up(claim: Claim) -> bool:

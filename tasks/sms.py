@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from contextlib import suppress
 from functools import partial
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from huey.contrib.djhuey import db_task
 from huey.exceptions import CancelExecution
 
+from project import database
 from tasks import circuit, decoy, delivery, gateways
 from tasks.delivery import Claim
 from tasks.gateways import Message, Outcome
 from tasks.models import Delivery, State
+
+logger = logging.getLogger(__name__)
 
 # Seconds between looks for a row that is just being written, a little more than half a second in all. As a rule the
 # second or third look finds it, and the pages have shown "queued" by then.
@@ -39,14 +44,26 @@ def send_sms_code(delivery_id: str) -> None:
     The row decides, not the queue: rung twice, late or for something long over, this does nothing.
     Raises NotYet when it is to be rung again.
     """
+    try:
+        state = _work_off(delivery_id)
+    except DatabaseError as error:
+        if not database.is_away(error):
+            raise
+        logger.warning("delivery %s: the database is away (%s)", delivery_id[:8], type(error).__name__)
+        raise NotYet from None
+    if state == State.RETRYING:
+        raise NotYet
+
+
+def _work_off(delivery_id: str) -> State | None:
+    """Make attempts as long as one is due, and return where the last one has left the delivery, None without one."""
     state = None
     # Once, as a rule: after a retryable failure the next attempt is not due yet. Another gateway is tried at once.
     while claim := _come(delivery_id):
         state = _imitate(claim) if claim.delivery.decoy else _send(claim)
         if state != State.RETRYING:
-            return
-    if state == State.RETRYING:
-        raise NotYet
+            return state
+    return state
 
 
 def _come(delivery_id: str) -> Claim | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
+import sqlite3
 import threading
 import time
 from contextlib import contextmanager
@@ -507,3 +509,26 @@ def test_a_send_whose_worker_is_gone_is_resolved_and_a_late_answer_still_counts(
         first.signal(signal.SIGCONT)
         for part in (second, third):
             part.kill()
+
+
+def test_the_provider_s_answer_is_kept_while_the_database_is_away(site: Stack, provider: SlowProvider) -> None:
+    """The provider answers once. Thrown away, its answer would be a second SMS, or "unknown" for what was accepted."""
+    person, mobile = site.person(), number()
+    logged = [len(worker.text()) for worker in site.workers]
+
+    def said(words: str) -> int:
+        return sum(worker.text()[at:].count(words) for worker, at in zip(site.workers, logged, strict=True))
+
+    with provider.on_word() as answer:
+        assert person.ask(mobile).status_code == 202
+        wait_for_row(site, mobile, "sending")
+        with contextlib.closing(sqlite3.connect(site.folder / "latchkey.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer()
+            wait_until(lambda: said("cannot be written yet"), 15, "the answer is not kept")
+            other.execute("ROLLBACK")
+        wait_for_row(site, mobile, "sent")
+    assert [row["outcome"] for row in attempts_of(site, mobile)] == ["accepted"]
+    assert len(sent_to(site, mobile)) == 1
+    assert said("cannot be written yet") == 1
+    assert said("Traceback") == 0
