@@ -98,8 +98,11 @@ def ensure(var_dir: Path) -> None:
 
 
 def answers(var_dir: Path) -> bool:
-    """Tell whether this VAR_DIR's Valkey is there."""
-    return _ask(url(var_dir), "PING").endswith(b"+PONG\r\n")
+    """Tell whether this VAR_DIR's Valkey is there. One on a full disk answers with an error and cannot be mended by a
+    new start, which would only lose what it holds.
+    """
+    said = _ask(url(var_dir), "PING").splitlines()
+    return bool(said) and said[-1].startswith((b"+PONG", b"-MISCONF"))
 
 
 def exit_code() -> int | None:

@@ -148,6 +148,29 @@ def test_nothing_is_lost_when_the_server_is_killed(var_dir: Path) -> None:
     assert redis.Redis.from_url(valkey.url(var_dir)).get("kept") == b"yes"
 
 
+def test_a_server_that_cannot_write_to_its_disk_is_left_running(var_dir: Path) -> None:
+    """It answers PING with -MISCONF. A new start mends no disk, and loses what the old server holds."""
+    valkey.ensure(var_dir)
+    before = servers(var_dir)
+    client = redis.Redis.from_url(valkey.url(var_dir))
+    # A file that cannot be replaced by a snapshot, as on a full disk.
+    (var_dir / "valkey" / "dump.rdb").mkdir()
+    client.config_set("save", "3600 1000")
+    client.bgsave()
+    assert soon(lambda: _is_refused(client))
+    assert valkey.answers(var_dir)
+    valkey.ensure(var_dir)
+    assert servers(var_dir) == before
+
+
+def _is_refused(client: redis.Redis) -> bool:
+    try:
+        client.ping()
+    except redis.ResponseError as error:
+        return "MISCONF" in str(error)
+    return False
+
+
 def test_it_comes_back_under_the_same_address(var_dir: Path) -> None:
     valkey.ensure(var_dir)
     client = redis.Redis.from_url(valkey.url(var_dir))
