@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import DataError, Error, IntegrityError, NotSupportedError, ProgrammingError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -44,6 +47,27 @@ def _close_when_read_only(
 
 @receiver(connection_created)
 def _prepare(connection: BaseDatabaseWrapper, **_more: Any) -> None:
-    """Watch the statements of a new connection."""
-    if connection.vendor == "postgresql" and _close_when_read_only not in connection.execute_wrappers:
+    """Watch the statements of a new connection, and bound how long one waits for its answer.
+
+    The server ends a statement by itself, but only one that is there can: a server behind a silent proxy takes what is
+    sent, so that neither TCP nor keepalives find it missing.
+    """
+    if connection.vendor != "postgresql":
+        return
+    if _close_when_read_only not in connection.execute_wrappers:
         connection.execute_wrappers.append(_close_when_read_only)
+    if settings.DATABASE_SILENCE:
+        own = connection.connection
+        own.wait = partial(_wait, own, own.wait)
+
+
+def _wait(connection: Any, wait: Callable[..., Any], *args: Any, **more: Any) -> Any:
+    """Wait for PostgreSQL's answer, and give the connection up when it does not come in time."""
+    began = time.monotonic()
+    try:
+        return wait(*args, **{"timeout": settings.DATABASE_SILENCE, **more})
+    except Exception:
+        if time.monotonic() - began >= settings.DATABASE_SILENCE:
+            # Its answer may still come, and would be taken for that of the next statement.
+            connection.close()
+        raise

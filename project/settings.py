@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
@@ -173,6 +173,7 @@ if QUEUE_POOL is None:
 
 DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'latchkey.sqlite3'}")
 DATABASES: dict[str, dict[str, Any]] = {}
+DATABASE_SILENCE = 0
 with suppress(ValueError, KeyError):
     DATABASES["default"] = {**dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)}
 if "default" not in DATABASES:
@@ -189,9 +190,27 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 5,
     }
 else:
-    DATABASES["default"].setdefault("OPTIONS", {}).update(
-        {"connect_timeout": 2, "options": "-c statement_timeout=5000"}
-    )
+    _said = parse_qs(urlsplit(DATABASE_URL).query, keep_blank_values=True)
+    if "currentSchema" in _said:
+        # Java's word. dj-database-url makes `options` of it, or `options` replace it.
+        env.refuse("DATABASE_URL", "holds currentSchema=", "Write options=-c%20search_path%3Dname in its place.")
+    _own = _said.get("options", ["-c statement_timeout=5000"])[-1]
+    # What the operator's own word does not say. The server ends a statement after five seconds; a server that is gone
+    # without a word is noticed by what it does not acknowledge (the time-out of what was sent, in ms) or by keepalives.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 2,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 5000,
+        **DATABASES["default"].get("OPTIONS", {}),
+        "options": _own if "statement_timeout" in _own or not _own else f"-c statement_timeout=5000 {_own}",
+    }
+    if not _own:
+        # PgBouncer refuses this start-up parameter: `options=` leaves it out.
+        del DATABASES["default"]["OPTIONS"]["options"]
+    # Seconds that an answer is waited for, longer than the server's own limit; not where that is the operator's.
+    DATABASE_SILENCE = 0 if "statement_timeout" in _said.get("options", [""])[-1] else 6
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -12,6 +14,7 @@ from django import db
 
 from project import database as errors
 from tests import services
+from tests.faultproxy import FaultProxy
 from tests.numbers import number
 from tests.stack import Stack, wait_until
 
@@ -65,6 +68,31 @@ def test_a_read_only_postgresql_is_a_503_and_is_left_after_the_promotion(site: S
     wait_until(partial(_is_taken, site), 10, "no code can be asked for")
     assert site.person().login("margaret", PASSWORD).status_code == 200
     assert "Traceback" not in site.webs[0].text()
+
+
+def test_a_postgresql_that_falls_silent_is_a_503_within_ten_seconds(tmp_path: Path, database: str) -> None:
+    """The network takes what is sent and nothing comes back, as after a failover without a goodbye."""
+    parts = urlsplit(database)
+    with FaultProxy(parts.hostname or "", parts.port or 5432) as proxy:
+        through = parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}").geturl()
+        with Stack(tmp_path / "site", DATABASE_URL=through) as site:
+            site.user("margaret", password=PASSWORD)
+            person = site.person()
+            assert person.login("margaret", PASSWORD).status_code == 200
+            proxy.hang()
+            try:
+                for _ in range(2):
+                    began = time.monotonic()
+                    answer = person.page("/login/", username="margaret", password=PASSWORD)
+                    assert answer.status_code == 503
+                    assert time.monotonic() - began < 10
+                    assert site.get("/healthz").status_code == 200
+            finally:
+                # The old connections never come back.
+                proxy.away()
+                proxy.heal()
+            wait_until(lambda: site.get("/readyz").status_code == 200, 20, "the site does not recover")
+            assert site.person().login("margaret", PASSWORD).status_code == 200
 
 
 def _is_taken(site: Stack) -> bool:

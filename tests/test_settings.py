@@ -79,6 +79,7 @@ WRONG = [
     ({"REDIS_URL": "redis://:hunter2@cache:port/0"}, "REDIS_URL", "REDIS_URL=redis://"),
     ({"DATABASE_URL": "hunter2"}, "DATABASE_URL", "DATABASE_URL=postgres://"),
     ({"DATABASE_URL": "mongodb://me:hunter2@host/name"}, "DATABASE_URL", "DATABASE_URL=postgres://"),
+    ({"DATABASE_URL": "postgres://me:hunter2@host/name?currentSchema=login"}, "DATABASE_URL", "search_path"),
     ({"DATABASE_URL": "postgres://me:hunter2@host:port/name"}, "DATABASE_URL", "DATABASE_URL=postgres://"),
     ({"BROKER_URL": "http://me:hunter2@host"}, "BROKER_URL", "BROKER_URL=amqp://"),
     ({"SMS_GATEWAYS": "pigeon"}, "SMS_GATEWAYS", "phone, yuntongxun"),
@@ -347,3 +348,21 @@ print(logging.getLogger("tasks").isEnabledFor(logging.DEBUG))
     environment = {**os.environ, "DEBUG": "1", "LOG_LEVEL": level, "DJANGO_SETTINGS_MODULE": "project.settings"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(level == "DEBUG")
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "kept"),
+    [
+        ("", "options", "-c statement_timeout=5000"),
+        ("?options=", "options", None),
+        ("?options=-c%20search_path%3Dlogin", "options", "-c statement_timeout=5000 -c search_path=login"),
+        ("?options=-c%20statement_timeout%3D9000", "options", "-c statement_timeout=9000"),
+        ("?connect_timeout=9", "connect_timeout", 9),
+        ("?sslmode=require", "sslmode", "require"),
+        ("?sslmode=require", "connect_timeout", 2),
+    ],
+)
+def test_what_the_operator_says_of_postgresql_is_kept(tmp_path: Path, said: str, name: str, kept: object) -> None:
+    """PgBouncer refuses the parameter `options`: written empty, it is left out."""
+    found = read(tmp_path, **PRODUCTION, DATABASE_URL=f"postgres://me:hunter2@host/name{said}")
+    assert found["DATABASES"]["default"]["OPTIONS"].get(name) == kept
