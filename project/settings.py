@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
@@ -171,7 +171,8 @@ with suppress(ValueError):
 if QUEUE_POOL is None:
     env.refuse("REDIS_URL", "is not an address of Redis", "Write REDIS_URL=redis://:password@host:6379/0.")
 
-DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'latchkey.sqlite3'}")
+# Quoted: a folder's name may hold what means something in a URL, such as # and ?.
+DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{quote(str(VAR_DIR / 'latchkey.sqlite3'))}")
 DATABASES: dict[str, dict[str, Any]] = {}
 DATABASE_SILENCE = 0
 with suppress(ValueError, KeyError):

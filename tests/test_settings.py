@@ -366,3 +366,9 @@ def test_what_the_operator_says_of_postgresql_is_kept(tmp_path: Path, said: str,
     """PgBouncer refuses the parameter `options`: written empty, it is left out."""
     found = read(tmp_path, **PRODUCTION, DATABASE_URL=f"postgres://me:hunter2@host/name{said}")
     assert found["DATABASES"]["default"]["OPTIONS"].get(name) == kept
+
+
+@pytest.mark.parametrize("folder", ["a#b", "a?b", "a%20b", "a+b", "a b", "a:b@c", "中文"])
+def test_the_database_lies_inside_its_folder_whatever_its_name(tmp_path: Path, folder: str) -> None:
+    found = read(tmp_path / folder, **PRODUCTION)
+    assert found["DATABASES"]["default"]["NAME"] == str(tmp_path / folder / "latchkey.sqlite3")
