@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
+import re
+import time
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from project import keys
+
+log = logging.getLogger(__name__)
+
+# An address as RFC 7239, 6 writes a node: a port may follow, and an IPv6 address has brackets then.
+NODE = re.compile(r"(?:\[(?P<bracketed>[^\[\]]+)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5})")
+# Seconds between two warnings: a proxy that is set up wrongly writes each request in the same way.
+WARN_EVERY = 60.0
+_warned_at = float("-inf")
 
 
 def client_address(request: HttpRequest) -> str:
@@ -24,25 +35,61 @@ def hashed_address(request: HttpRequest) -> str:
 def socket_address(scope: dict[str, Any]) -> str:
     """Return what is counted as the address of a visitor who opens a socket, from its ASGI scope. It is not hashed."""
     peer = str((scope.get("client") or [""])[0])
-    forwarded = dict(scope["headers"]).get(b"x-forwarded-for", b"").decode("latin-1")
-    return _counted(_believed(peer, forwarded))
+    # Several lines are one list in the order in which they came (RFC 9110, 5.3). WSGI has joined a request's already.
+    lines = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
+    return _counted(_believed(peer, ",".join(lines)))
 
 
 def _believed(peer: str, forwarded: str) -> str:
-    """Return the address that is to be believed, of who connects to us and what X-Forwarded-For says.
+    """Return the address to believe, given the peer that connects to us and the list in X-Forwarded-For.
 
     Each of our TRUSTED_PROXIES appends the address that it saw to X-Forwarded-For; what stands left of
     those was written by the visitor and is not looked at (ASVS 5.0, 4.1.3 and 15.3.4).
+
+    Where a proxy's word cannot be read, the proxy's own address counts: such visitors share its limits,
+    which is stricter than to believe text that anybody may have written.
     """
     if not settings.TRUSTED_PROXIES:
         return peer
-    hops = [hop.strip() for hop in forwarded.split(",")]
-    if len(hops) < settings.TRUSTED_PROXIES:
+    # A list may have empty places, which count for nothing (RFC 9110, 5.6.1.2).
+    nodes = [node for part in forwarded.split(",") if (node := part.strip(" \t"))]
+    if len(nodes) < settings.TRUSTED_PROXIES:
+        _warn(f"names {len(nodes)} of the {settings.TRUSTED_PROXIES} addresses that TRUSTED_PROXIES expects")
         return peer
+    node = nodes[-settings.TRUSTED_PROXIES]
+    address = _address(node)
+    if address is None:
+        # Its shape tells an operator what the proxy writes; whose address it may be is nobody's business.
+        _warn(f"has no address where the visitor's is expected, but {re.sub('[0-9A-Fa-f]', 'x', node[:60])!r}")
+        return peer
+    return address
+
+
+def _address(node: str) -> str | None:
+    """Return the IP address in a node of X-Forwarded-For, None for `unknown`, a hidden name or anything else."""
+    if len(node) > 1 and node[0] == node[-1] == '"':
+        node = node[1:-1]
+    if found := NODE.fullmatch(node):
+        node = found["bracketed"] or found["v4"]
     try:
-        return str(ipaddress.ip_address(hops[-settings.TRUSTED_PROXIES]))
+        ip = ipaddress.ip_address(node)
     except ValueError:
-        return peer
+        return None
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    # A proxy that listens on both kinds of address writes an IPv4 visitor as ::ffff:203.0.113.7. The zone names a
+    # network card of the proxy (RFC 4007, 11): it is no part of the visitor's address.
+    return str(ip.ipv4_mapped or ipaddress.IPv6Address(int(ip)))
+
+
+def _warn(problem: str) -> None:
+    """Log that a proxy's word cannot be read, at most once a minute."""
+    global _warned_at
+    now = time.monotonic()
+    if now - _warned_at < WARN_EVERY:
+        return
+    _warned_at = now
+    log.warning("X-Forwarded-For %s: such visitors share one limit. Check TRUSTED_PROXIES and the proxy", problem)
 
 
 def _counted(address: str) -> str:
