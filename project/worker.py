@@ -12,8 +12,6 @@ from project import core
 
 # Seconds that tasks may take to end after SIGTERM. A supervisor must not kill sooner.
 GRACE = 25
-# How Huey's keys for revoked tasks begin.
-REVOKED = "r:"
 
 
 class Graceful(Huey):  # type: ignore[misc]
@@ -30,14 +28,6 @@ class Graceful(Huey):  # type: ignore[misc]
         None when the queue is not in Redis: then it can only be enqueued.
         """
         return self.storage.queue_key, self.serialize_task(task)
-
-    def is_revoked(self, task: Any, timestamp: Any = None, peek: bool = True) -> bool:
-        """Answer no, without asking Redis before each task: nobody revokes one. What is over says so in its row."""
-        return False
-
-    def delete(self, key: str) -> Any:
-        """Delete what stands under a key; but no mark of a revoked task, for which Huey asks Redis after each one."""
-        return False if key.startswith(REVOKED) else super().delete(key)
 
     def create_consumer(self, **options: Any) -> Any:
         """Return the consumer; SIGTERM is graceful, whatever `-g` says, and takes GRACE unless `-t` says otherwise."""
