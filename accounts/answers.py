@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.live import State, leaves
+from accounts.mobile import example
 
 PAGE = "accounts/login.html"
 
@@ -47,7 +48,7 @@ def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> s
         case "PASSWORD_FORMAT":
             return _("A password has 8 to 128 characters.")
         case "MOBILE_FORMAT":
-            return _("This is not a mobile number we can send to. Write it like 138 0013 8000.")
+            return _("This is not a mobile number we can send to. Write it like %(number)s.") % {"number": example()}
         case "CREDENTIALS" if tries_left:
             return _("The username or the password is not right. Tries left before a pause: %(tries)d.") % {
                 "tries": tries_left
@@ -220,7 +221,7 @@ def _said(place: str, message: Message | None, _language: str | None) -> str:
 
 def _page(request: HttpRequest, status: int, state: State | None, messages: dict[str, Any]) -> HttpResponse:
     """Return the whole login page, with what the visitor typed but the password and the code."""
-    context: dict[str, Any] = {name: request.POST.get(name, "") for name in ("username", "mobile", "next")}
+    context: dict[str, Any] = {name: request.POST.get(name, "") for name in ("username", "mobile", "region", "next")}
     if state:
         context["state"] = replace(state, username=request.user.get_username())
     return render(request, PAGE, context | messages, status=status)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from accounts import browser, live
+from accounts import browser, live, mobile
 
 # Pages that show more have a socket of their own; all others share one.
 SOCKETS = {"dev_phone": "/ws/dev/phone/", "dev_queue": "/ws/dev/queue/"}
@@ -21,6 +21,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         # For an address in full, as those need it who read it elsewhere.
         "origin": settings.PUBLIC_ORIGIN,
         "debug": settings.DEBUG,
+        "regions": mobile.regions(),
         "dev_phone": settings.DEV_PHONE,
         "csrf_cookie_name": settings.CSRF_COOKIE_NAME,
         "proof": "submit" if settings.ALTCHA == "always" else "",

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import BadRequest, ValidationError
 from django.http import HttpRequest
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from phonenumbers import country_code_for_region
 
 from accounts.codes import PURPOSES
-from accounts.mobile import BadMobile, canonical, masked
+from accounts.mobile import BadMobile, WhichCountry, canonical, looks_like_mobile, masked, written
 from accounts.models import USERNAME
 from tasks.otp import DIGITS
 
@@ -69,7 +72,27 @@ class Form(forms.Form):
             if any(error.code == "required" for error in errors.get(name, [])):
                 return "PARAM_MISSING", name
         name = next(name for name in self.fields if name in errors)
+        if any(error.code == "country" for error in errors[name]):
+            return "MOBILE_FORMAT", name
         return self.words.get(name, "PARAM_MISSING"), name
+
+    def why(self) -> str:
+        """Return a sentence that says more than the first fault's word does, or nothing."""
+        _word, name = self.fault()
+        if any(error.code == "country" for error in self.errors.as_data().get(name, [])):
+            return _("This number exists in more than one country. Add the country code, for example +%(code)d.") % {
+                "code": country_code_for_region(settings.SMS_REGIONS[0])
+            }
+        return ""
+
+    def number_in(self, name: str) -> str:
+        """Return the number in a field, whatever its spelling, read in the country that was chosen beside it."""
+        try:
+            return canonical(self.cleaned_data[name], str(self.data.get("region") or ""))
+        except WhichCountry as error:
+            raise ValidationError("a number in several countries", code="country") from error
+        except BadMobile as error:
+            raise ValidationError("not a mobile number", code="format") from error
 
     def destination(self, request: HttpRequest) -> str:
         """Return where to go after a login: `next` if it is a path on this host, else nowhere ("")."""
@@ -101,13 +124,16 @@ class PasswordForm(ProvenForm):
 
     def clean_username(self) -> str:
         """Take a username or a mobile number."""
-        name: str = self.cleaned_data["username"]
-        if USERNAME.fullmatch(name):
+        name = written(self.cleaned_data["username"])
+        # A number first: digits alone are spelt like a username, and digits of two countries are asked about.
+        if USERNAME.fullmatch(name) and not looks_like_mobile(name):
             return name
         try:
-            return canonical(name)
-        except BadMobile as error:
-            raise ValidationError("neither a username nor a number", code="format") from error
+            return self.number_in("username")
+        except ValidationError as error:
+            if error.code == "format" and USERNAME.fullmatch(name):
+                return name
+            raise
 
 
 class CodeRequestForm(ProvenForm):
@@ -120,10 +146,7 @@ class CodeRequestForm(ProvenForm):
 
     def clean_mobile(self) -> str:
         """Take any spelling of a number, make it the one."""
-        try:
-            return canonical(self.cleaned_data["mobile"])
-        except BadMobile as error:
-            raise ValidationError("not a mobile number", code="format") from error
+        return self.number_in("mobile")
 
     def clean_purpose(self) -> str:
         """Log in, unless something else is said."""
@@ -168,7 +191,4 @@ class CodeForm(Form):
         """Take any spelling, or none."""
         if not self.cleaned_data["mobile"]:
             return None
-        try:
-            return canonical(self.cleaned_data["mobile"])
-        except BadMobile as error:
-            raise ValidationError("not a mobile number", code="format") from error
+        return self.number_in("mobile")

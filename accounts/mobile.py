@@ -9,8 +9,12 @@ import phonenumbers
 from django.conf import settings
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneNumberFormat, PhoneNumberType
 
+# The signs that libphonenumber takes as punctuation, as NFKC leaves them. Not its x: "x5" is an extension, and "138x"
+# is a digit that somebody has hidden.
+SIGNS = r" ().\[\]/~\-\u2010-\u2015\u2053\u2212\u223c\u30fc"
 # ASCII only: phonenumbers itself would take Arabic-Indic digits, letters as keypad digits, and extensions.
-SPELLING = re.compile(r"\+?[0-9][0-9 ().\-]{3,30}")
+SPELLING = re.compile(rf"[(\[]?\+?[(\[]?[0-9][0-9{SIGNS}]{{3,40}}")
+LOOKS = re.compile(rf"[+_0-9{SIGNS}]+")
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 MOBILE_TYPES = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
 
@@ -19,37 +23,82 @@ class BadMobile(ValueError):
     """The text is no mobile number of a region that SMS_REGIONS allows; the visitor is shown the format."""
 
 
-def canonical(text: str) -> str:
+class WhichCountry(BadMobile):
+    """The digits are a number in more than one of SMS_REGIONS; the visitor is asked for the country code."""
+
+
+def written(text: str) -> str:
+    """Return a text in plain signs: full-width ones become ASCII, and what only formats it (Unicode's Cf) is dropped.
+
+    A telephone's contacts put direction marks around a number, and none of them says anything about it.
+    """
+    return "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
+
+
+def canonical(text: str, region: str = "") -> str:
     """Return the E.164 form of a number as people write it: 138 0013 8000, +86-138..., 0086138..., full-width digits.
 
-    Raises BadMobile for anything else, control characters and NUL among them.
+    `region` is the country that the visitor chose. It counts for digits without a country code only.
+
+    Raises WhichCountry for digits that are a number in several regions, each of them somebody's. Raises BadMobile for
+    anything else, control characters and NUL among them.
     """
-    # NFKC turns the full-width digits and signs of a Chinese keyboard into the plain ones.
-    plain = unicodedata.normalize("NFKC", text[:64]).strip(" \t\r\n")
+    plain = written(text[:64]).strip(" \t\r\n")
     if len(text) > 64 or not SPELLING.fullmatch(plain):
         raise BadMobile
-    for region in settings.SMS_REGIONS:
-        try:
-            number = phonenumbers.parse(plain, region)
-        except phonenumbers.NumberParseException:
-            continue
-        if (
-            phonenumbers.is_valid_number(number)
-            and phonenumbers.region_code_for_number(number) in settings.SMS_REGIONS
-            and phonenumbers.number_type(number) in MOBILE_TYPES
-        ):
-            return phonenumbers.format_number(number, PhoneNumberFormat.E164)
-    raise BadMobile
+    # Without the signs, so that none of them can change which number it is.
+    digits = re.sub(r"[^+0-9]", "", plain)
+    chosen = region in settings.SMS_REGIONS and not digits.startswith(("+", "00"))
+    found = {number for name in ([region] if chosen else settings.SMS_REGIONS) if (number := _read(digits, name))}
+    if len(found) > 1:
+        raise WhichCountry
+    if not found:
+        raise BadMobile
+    return found.pop()
+
+
+def _read(digits: str, region: str) -> str:
+    """Return the number (E.164) that these digits are when they are dialled in a region, or "" for none of ours."""
+    try:
+        number = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException:
+        return ""
+    if (
+        phonenumbers.is_valid_number(number)
+        and phonenumbers.region_code_for_number(number) in settings.SMS_REGIONS
+        and phonenumbers.number_type(number) in MOBILE_TYPES
+    ):
+        return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    return ""
+
+
+def regions() -> list[tuple[str, int]]:
+    """Return the regions that a visitor can choose from, with their country codes; none where there is one only."""
+    names = settings.SMS_REGIONS
+    return [(name, phonenumbers.country_code_for_region(name)) for name in names] if len(names) > 1 else []
+
+
+def example() -> str:
+    """Return a mobile number of the first region, as people write it there."""
+    region = settings.SMS_REGIONS[0]
+    number = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
+    if number is None or region == "CN":
+        # The one that every Chinese form shows.
+        return "138 0013 8000"
+    return phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
 
 
 def looks_like_mobile(text: str) -> bool:
     """Tell whether a text could be taken for a number, right or wrong: then it is no username."""
-    plain = unicodedata.normalize("NFKC", text)
-    return bool(re.fullmatch(r"\+?[0-9 ().\-_]+", plain)) and sum(c.isdigit() for c in plain) >= 7
+    plain = written(text)
+    return bool(LOOKS.fullmatch(plain)) and sum(c.isdigit() for c in plain) >= 7
 
 
 def masked(mobile: str) -> str:
-    """Return a number as pages may show it: enough for its owner, too little for a stranger."""
+    """Return a number as pages may show it: enough for its owner, too little for a stranger.
+
+    With its country's digits where there are several countries: the same digits are another's elsewhere.
+    """
     if not mobile:
         return ""
     national = _national(mobile)
@@ -58,7 +107,8 @@ def masked(mobile: str) -> str:
         return "****"
     # At least four digits stay hidden, in an eight-digit number as well.
     shown = max(0, min(4, len(national) - 3 - 4))
-    return f"{national[:3]} **** {national[-shown:] if shown else ''}".strip()
+    country = f"{mobile[: -len(national)]} " if len(settings.SMS_REGIONS) > 1 else ""
+    return f"{country}{national[:3]} **** {national[-shown:] if shown else ''}".strip()
 
 
 def _national(mobile: str) -> str:

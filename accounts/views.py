@@ -46,7 +46,7 @@ def login(request: HttpRequest) -> HttpResponse:
     form = PasswordForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()
-        return answers.refusal(request, word, place="password", field=field)
+        return answers.refusal(request, word, place="password", field=field, text=form.why())
     claim = claim_of(form.cleaned_data["username"])
     own = devices.knows_account(request, claim.user)
     try:
@@ -74,7 +74,7 @@ def code(request: HttpRequest) -> HttpResponse:
     form = CodeRequestForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()
-        return answers.refusal(request, word, place="code", field=field)
+        return answers.refusal(request, word, place="code", field=field, text=form.why())
     own = browser.plant(request.session)
     try:
         proven = _is_proven(form)
@@ -132,7 +132,7 @@ def login_code(request: HttpRequest) -> HttpResponse:
     form = CodeForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()
-        return answers.refusal(request, word, place="verify", field=field)
+        return answers.refusal(request, word, place="verify", field=field, text=form.why())
     try:
         verified = codes.check(
             browser=browser.plant(request.session),

@@ -91,7 +91,7 @@ def raw(site: Stack, head: str | bytes, body: bytes = b"", *, seconds: float = 1
     ["", " ", "1", "abc", "13800138", "138001380000", "23800138000", "+8613800138", "٠١٢٣٤٥٦٧٨٩٠", "1e10",
      "138\n00138000", "13800138000\x00", "\x0013800138000", "13800138000;DROP", "tel:13800138000", "13800138000x5",
      "１３８００１３８００", "𝟙𝟛𝟠", "1" * 65, "9" * 50_000, "+", "+++8613800138000", "-13800138000",
-     "13800138000\u200b", "\u202e13800138000", "1380013800O", "<b>13800138000</b>", "null", "{}"],
+     "1380013800O", "<b>13800138000</b>", "null", "{}"],
 )  # fmt: skip
 def test_what_is_no_number_is_told_so(site: Stack, person: Person, mobile: str) -> None:
     """T-79, T-80: digits of other scripts, control characters, look-alikes."""
