@@ -46,7 +46,7 @@ def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> s
         case "USERNAME_FORMAT":
             return _("Write your username (5 to 20 letters, digits, - or _) or your mobile number.")
         case "PASSWORD_FORMAT":
-            return _("A password has 8 to 128 characters.")
+            return _("This password is too long to be checked.")
         case "MOBILE_FORMAT":
             return _("This is not a mobile number we can send to. Write it like %(number)s.") % {"number": example()}
         case "CREDENTIALS" if tries_left:

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 
 from accounts import guesses
 from accounts.codes import Verified
+from accounts.hashing import spellings
 from accounts.mobile import BadMobile, canonical
 from accounts.models import User
 
@@ -37,14 +38,15 @@ class PasswordBackend(ModelBackend):
     ) -> User | None:
         """Return the user, or None for unknown, wrong and inactive alike. `claim` is given in place of `username`.
 
-        One hash is computed on every path (ASVS 5.0, 6.3.8): here for an unknown name; Django's own
+        The same hashes are computed on every path (ASVS 5.0, 6.3.8): here for an unknown name; Django's own
         check does it for a user without a usable password.
         """
         if password is None or (username is None and claim is None):
             return None
         user = claim.user if claim else find(username or "")
         if user is None:
-            make_password(password)
+            for spelling in spellings(password):
+                make_password(spelling)
             return None
         # The password first: an inactive user's answer may not come sooner than a wrong one's.
         right = user.check_password(password)

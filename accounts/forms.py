@@ -16,10 +16,12 @@ from django.utils.translation import gettext as _
 from phonenumbers import country_code_for_region
 
 from accounts.codes import PURPOSES
-from accounts.mobile import BadMobile, WhichCountry, canonical, looks_like_mobile, masked, written
+from accounts.mobile import BadMobile, WhichCountry, canonical, looks_like_mobile, masked, unformatted
 from accounts.models import USERNAME
 from tasks.otp import DIGITS
 
+# Longer than any password that somebody has, and still nothing beside the cost of a hash: at most 16 KB.
+MOST_CHECKED = 4096
 # ASCII digits only: `\d` and str.isdigit() take Arabic-Indic and superscript ones.
 CODE = re.compile(rf"[0-9]{{{DIGITS}}}")
 
@@ -118,13 +120,14 @@ class PasswordForm(ProvenForm):
     words = {"username": "USERNAME_FORMAT", "password": "PASSWORD_FORMAT"}
 
     username = Text(max_length=64)
-    # Exactly as typed: no strip, no case, no normalisation (ASVS 5.0, 6.2.8).
-    password = Text(strip=False, min_length=8, max_length=128)
+    # As typed: no strip, no case (ASVS 5.0, 6.2.8). How long it must be is a rule for new ones.
+    password = Text(strip=False, max_length=MOST_CHECKED)
     remembered = Yes(required=False)
 
     def clean_username(self) -> str:
         """Take a username or a mobile number."""
-        name = written(self.cleaned_data["username"])
+        # Not in plain signs: a look-alike of a name is not that name.
+        name = unformatted(self.cleaned_data["username"])
         # A number first: digits alone are spelt like a username, and digits of two countries are asked about.
         if USERNAME.fullmatch(name) and not looks_like_mobile(name):
             return name

@@ -32,7 +32,12 @@ def written(text: str) -> str:
 
     A telephone's contacts put direction marks around a number, and none of them says anything about it.
     """
-    return "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
+    return unformatted(unicodedata.normalize("NFKC", text))
+
+
+def unformatted(text: str) -> str:
+    """Return a text without its format characters, which nobody sees or means."""
+    return "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
 
 
 def canonical(text: str, region: str = "") -> str:

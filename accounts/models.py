@@ -13,6 +13,7 @@ from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
 from accounts import names
+from accounts.hashing import composed, spellings
 from accounts.mobile import BadMobile, canonical, looks_like_mobile
 
 USERNAME = re.compile(r"[a-zA-Z0-9_-]{5,20}")
@@ -101,6 +102,16 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.username
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Keep a password in one spelling: what one keyboard sends composed, another sends in pieces."""
+        super().set_password(None if raw_password is None else composed(raw_password))
+
+    def check_password(self, raw_password: str) -> bool:
+        """Tell whether this is the password. All spellings are checked, or the time would say which one was right."""
+        check = super().check_password
+        answers = [check(spelling) for spelling in spellings(raw_password)]
+        return any(answers)
 
     def clean(self) -> None:
         """Make an empty number None, so that any number of users may have none."""

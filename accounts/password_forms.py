@@ -8,7 +8,8 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from accounts.forms import Form
+from accounts.forms import MOST_CHECKED, Form
+from accounts.weak import LONGEST
 
 
 class NewPasswordForm(Form):
@@ -16,8 +17,8 @@ class NewPasswordForm(Form):
 
     words = {"current": "PASSWORD_FORMAT", "new": "PASSWORD_FORMAT"}
 
-    current = forms.CharField(strip=False, min_length=8, max_length=128)
-    new = forms.CharField(strip=False, max_length=128)
+    current = forms.CharField(strip=False, max_length=MOST_CHECKED)
+    new = forms.CharField(strip=False, max_length=LONGEST)
 
     def __init__(self, data: Mapping[str, Any], *, has_one: bool) -> None:
         """Take what was sent, and whether there is a present password to ask for (ASVS 5.0, 6.2.3)."""

@@ -22,6 +22,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from accounts import answers, devices, fresh, guesses, revoke, sessions
 from accounts.address import hashed_address
 from accounts.forms import sent
+from accounts.hashing import composed
 from accounts.live import SESSION_CHANGED
 from accounts.models import User
 from accounts.password_forms import NewPasswordForm
@@ -71,7 +72,7 @@ def password(request: HttpRequest) -> HttpResponse:
         validate_password(form.cleaned_data["new"], user)
     except ValidationError as weak:
         return _refusal(request, user, "PASSWORD_WEAK", field="new", why=" ".join(weak.messages))
-    before, user.password = user.password, make_password(form.cleaned_data["new"])
+    before, user.password = user.password, make_password(composed(form.cleaned_data["new"]))
     try:
         with transaction.atomic():
             replaced = _replace(user, before)

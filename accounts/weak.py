@@ -21,8 +21,23 @@ if TYPE_CHECKING:
 
 # Rows of a keyboard and of the alphabet, as a finger runs over them.
 RUNS = ("abcdefghijklmnopqrstuvwxyz", "01234567890123456789", "1234567890qwertyuiopasdfghjklzxcvbnm")
+# Characters of a new password.
+LONGEST = 128
 # A shorter piece than this is found in nearly every sentence.
 PIECE = 4
+
+
+class Longest:
+    """Refuses passwords that are longer than the site's page takes, in the commands and the admin as well."""
+
+    def validate(self, password: str, user: User | None = None) -> None:
+        """Raise ValidationError if the password is too long."""
+        if len(password) > LONGEST:
+            raise ValidationError(self.get_help_text(), code="password_too_long")
+
+    def get_help_text(self) -> str:
+        """Return the rule, for people."""
+        return _("A password has at most %(most)d characters.") % {"most": LONGEST}
 
 
 class Common(CommonPasswordValidator):

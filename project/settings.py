@@ -457,6 +457,8 @@ INSTALLED_APPS = [
     # Its `runserver` serves sockets as well. Everything else starts in half the time without Twisted.
     *(["daphne"] if "runserver" in sys.argv else []),
     "project.admin.AdminConfig",
+    # Before Django's own, whose createsuperuser it makes stricter.
+    "accounts",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -466,7 +468,6 @@ INSTALLED_APPS = [
     "django_htmx",
     "template_partials",
     "huey.contrib.djhuey",
-    "accounts",
     "home",
     "tasks",
 ]
@@ -521,6 +522,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": PASSWORD_MIN_LENGTH},
     },
+    {"NAME": "accounts.weak.Longest"},
     {"NAME": "accounts.weak.Common"},
     {"NAME": "accounts.weak.SiteWords"},
 ]
