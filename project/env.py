@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import stat
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
+from dotenv import load_dotenv
 
 
 class BadSetting(ImproperlyConfigured, SystemExit):
@@ -29,10 +32,22 @@ def refuse(name: str, said: str, write: str) -> NoReturn:
 
 def warn(line: str) -> None:
     """Say a line on standard error, once: the processes that this one starts do not say it again."""
-    if os.environ.get("LATCHKEY_WARNED") != line:
-        os.environ["LATCHKEY_WARNED"] = line
+    warned = os.environ.get("LATCHKEY_WARNED", "").splitlines()
+    if line not in warned:
+        os.environ["LATCHKEY_WARNED"] = "\n".join([*warned, line])
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
+
+
+def read_file(path: str) -> None:
+    """Read a file of settings, if it is there; what the environment says already wins. Warn if others can read it."""
+    load_dotenv(path)
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        warn(f"{path} holds secrets, and other users of this machine can read it. Run: chmod 600 {path}")
 
 
 def is_loopback(host: str) -> bool:

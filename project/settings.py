@@ -19,7 +19,6 @@ import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from django.http.request import validate_host
 from django.utils.translation import gettext_lazy as _
-from dotenv import load_dotenv
 from huey import Huey
 from phonenumbers import SUPPORTED_REGIONS
 from redis import ConnectionPool
@@ -30,7 +29,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # A real environment wins over the file. ENV_FILE= (empty) reads none, as the tests do.
 if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
-    load_dotenv(env_file)
+    env.read_file(env_file)
 
 DEBUG = env.flag("DEBUG")
 VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()

@@ -144,7 +144,9 @@ def _answer(request: HttpRequest, file: File, kept: str) -> HttpResponseBase:
 
 
 def _path(name: str) -> Path | None:
-    found = finders.find(name) if NAME.fullmatch(name) else None
+    # Where there is no admin, its files are not there either.
+    hidden = name.startswith("admin/") and not settings.ADMIN
+    found = finders.find(name) if NAME.fullmatch(name) and not hidden else None
     return Path(found) if found and Path(found).is_file() else None
 
 

@@ -577,6 +577,8 @@ def test_the_admin_is_not_there_unless_it_is_asked_for(plain: Stack) -> None:
     for target in ("/admin/", "/admin/login/", "/admin/accounts/user/", "/admin/logout/", "/admin/jsi18n/"):
         answer = ask(plain, target, tls=False, host="127.0.0.1")
         assert (answer.status, b'<p class="status">404</p>' in answer.body) == (404, True), target
+    for target in ("/static/admin/css/base.css", "/static/admin/js/core.js", "/static/admin/img/README.md"):
+        assert ask(plain, target, tls=False, host="127.0.0.1").status == 404, target
 
 
 def test_the_admin_has_no_login_of_its_own(world: Stack) -> None:

@@ -289,6 +289,17 @@ def test_what_is_kept_is_closed_to_other_users(tmp_path: Path) -> None:
     assert stat.S_IMODE((shared / "secret_key").stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, 1), (0o640, 1), (0o604, 1), (0o600, 0), (0o400, 0)])
+def test_settings_that_others_can_read_are_not_taken_silently(tmp_path: Path, mode: int, warned: int) -> None:
+    """T-87: the file holds every secret of a site."""
+    file = tmp_path / "settings.env"
+    file.write_text("SMS_COOLDOWN=59\n")
+    file.chmod(mode)
+    done = python(tmp_path, "-c", SHOW, DEBUG="1", ENV_FILE=str(file))
+    assert json.loads(done.stdout)["SMS_COOLDOWN"] == 59
+    assert done.stderr.count(f"Run: chmod 600 {file}") == warned
+
+
 def test_no_secret_of_ours_is_in_the_repository() -> None:
     """T-87: no key file, no .env, no database; and nothing that looks like a key beside a setting's name."""
     if not (ROOT / ".git").exists():

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from tasks.gateways import Answer, Outcome, aliyun, http, tencent, twilio, yuntongxun
+from tasks.gateways import Answer, Message, Outcome, aliyun, http, tencent, twilio, yuntongxun
 from tests.fuzz.forms import json_values
 from tests.fuzz.receipts import odd
 from tests.fuzz.target import Target
 
 TO = "+8613800138000"
+MESSAGE = Message(to=TO, code="246810", minutes=5, seconds=300, text="", reference="a" * 32)
 SID = "SM" + "a" * 32
 GOOD: dict[str, dict[str, Any]] = {
     "yuntongxun": {"statusCode": "000000", "templateSMS": {"smsMessageSid": "b" * 32}},
@@ -72,7 +73,7 @@ def read(name: str, reply: http.Reply) -> Answer:
         case "aliyun":
             return aliyun._read(reply)
         case "tencent":
-            return tencent._read(reply, TO)
+            return tencent._read(reply, MESSAGE)
         case _:
             return twilio._read(reply)
 
