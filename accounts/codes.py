@@ -60,8 +60,9 @@ if full > 0 and ARGV[5] == '0' then return {'limit', math.max(wait, 1000), tostr
 if near and ARGV[4] == '1' then return {'proof', 0} end
 for i = 5, #KEYS do
   local life = tonumber(ARGV[i * 3 - 5])
-  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now - life)
+  -- First what a full Redis refuses: once a script has written anything, it is let go on.
   redis.call('ZADD', KEYS[i], now, ARGV[1])
+  redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now - life)
   redis.call('PEXPIRE', KEYS[i], life)
 end
 if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end

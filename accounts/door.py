@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from channels.security.websocket import OriginValidator
 from django.conf import settings
 from django.http import parse_cookie
-from django.http.request import split_domain_port, validate_host
 
 from accounts import sessions
 from accounts.address import socket_address
@@ -49,7 +48,7 @@ class Door(OriginValidator):  # type: ignore[misc]
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Let a socket in if there is room, and note when it has gone."""
         headers = dict(scope["headers"])
-        if not self.is_ours(headers.get(b"origin"), headers.get(b"host")):
+        if not self.is_ours(headers.get(b"origin")):
             await refuse(scope, receive, send)
             return
         limits = places(scope, headers)
@@ -70,24 +69,12 @@ class Door(OriginValidator):  # type: ignore[misc]
                     del self.open[place]
                     self.told.discard(place)
 
-    def is_ours(self, origin: bytes | None, host: bytes | None) -> bool:
-        """Tell whether the page behind a handshake is one of ours. One that cannot be read is not.
-
-        It is when it comes from PUBLIC_ORIGIN, or from the very name and port that it asks for, if that is a name
-        that we answer: what Django's CSRF check asks of a form. A page of another port is another site's.
-        """
+    def is_ours(self, origin: bytes | None) -> bool:
+        """Tell whether the page behind a handshake is one of ours. One that cannot be read is not."""
         try:
-            page = urlsplit((origin or b"").decode("latin-1"))
-            if self.valid_origin(page):
-                return True
-            asked = urlsplit(f"//{(host or b'').decode('latin-1')}")
-            usual = 443 if settings.SECURE else 80
-            same = (page.hostname, page.port or usual) == (asked.hostname, asked.port or usual)
+            return origin is not None and self.valid_origin(urlsplit(origin.decode("latin-1")))
         except ValueError:
             return False
-        scheme = "https" if settings.SECURE else "http"
-        name, _port = split_domain_port(asked.netloc)
-        return same and page.scheme == scheme and bool(name) and validate_host(name, settings.ALLOWED_HOSTS)
 
     def tell(self, place: Place, most: int) -> None:
         """Write into the log that there is no room."""

@@ -48,7 +48,7 @@ VISITOR = re.compile(r"(?P<planted>[0-9a-f]{32})(?P<second>[0-9a-f]{8})(?P<signa
 
 # The content of a row whose session goes on under another key, with that key's hash behind it. Signed content never
 # begins so.
-MOVED = "moved:"
+MOVED = "gone:"
 # How long the row says so. A request that was sent with the old key has ended by then.
 MOVED_FOR = timedelta(minutes=5)
 

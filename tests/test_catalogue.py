@@ -123,7 +123,7 @@ def test_every_error_a_program_can_meet_is_translated(stack: Stack) -> None:
     mobile = number()
     answers = [
         person.login("a", "long enough"),
-        person.login("nobody", "short"),
+        person.login("nobody", "x" * 5000),
         person.login("nobody", "long enough"),
         person.ask("123"),
         person.enter("000000"),

@@ -267,7 +267,7 @@ def test_an_operator_sees_which_delivery_was_a_decoy(site: Site) -> None:
     person = site.newcomer()
     person.ask(number())
     row = site.stack.wait_for_state("sent")
-    wait_until(lambda: f"delivery {row['id'][:8]} attempt 1 by yuntongxun: accepted DECOY" in site.stack.logs())
+    wait_until(lambda: f"delivery {row['id'][:8]} attempt 1 by yuntongxun: accepted (DECOY" in site.stack.logs())
     site.stack.user("operator", password="a long operator's word", is_staff=True, is_superuser=True)
     operator = site.newcomer()
     assert operator.login("operator", "a long operator's word").status_code == 200

@@ -233,7 +233,7 @@ def test_a_browser_is_told_to_stay_on_tls_by_every_answer_over_tls_and_by_no_oth
     """T-86, RFC 6797: files and errors too."""
     for name, answer in answers.items():
         (said,) = answer.headers.get_all("Strict-Transport-Security", [])
-        assert said == "max-age=31536000", name
+        assert re.fullmatch(r"max-age=31536000; includeSubDomains; preload", said), name
     for target in ("/login/", "/healthz", "/static/latchkey.css", "/nowhere/"):
         assert "Strict-Transport-Security" not in ask(world, target, tls=False).headers, target
 
@@ -423,7 +423,14 @@ def test_no_cookie_of_a_whole_visit_can_be_planted_or_read_on_its_way(world: Sta
         if name in {"__Host-sessionid", "__Host-wait"}:
             assert "httponly" in attributes
     # The display name and the language are nobody's secret, and nothing trusts them.
-    assert names == {"__Host-sessionid", "__Host-csrftoken", "__Host-wait", "username", "django_language"}
+    assert names == {
+        "__Host-sessionid",
+        "__Host-csrftoken",
+        "__Host-wait",
+        "__Host-device",
+        "username",
+        "django_language",
+    }
 
 
 def test_no_answer_has_a_browser_clear_what_others_keep_in_it(world: Stack) -> None:

@@ -444,7 +444,7 @@ def test_a_taken_session_is_no_second_way_to_guess(site: Stack) -> None:
     answer = person.post("/password/", current=OLD, new=NEW)
     assert (answer.status_code, answer.json()["code"]) == (429, "PASSWORD_LIMIT")
     assert int(answer.headers["Retry-After"]) > 0
-    assert site.person().login("guessed-at", OLD).status_code == 429
+    assert person.login("guessed-at", OLD).status_code == 429, "at the login of this browser as well"
     site.rows("DELETE FROM accounts_guesses")
     assert comes_in(site, "guessed-at", OLD)
 

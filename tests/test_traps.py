@@ -211,7 +211,9 @@ def test_no_result_of_a_task_is_kept(stack: Stack) -> None:
     stack.wait_for_state("retrying")
     stack.phone.code_for(mobile)
     stack.wait_for_state("sent")
-    assert not list(raw(stack).scan_iter("huey.results*"))
+    # What another test has revoked is no result.
+    kept = [key for key in raw(stack).scan_iter("huey.results*") if b"revoked" not in key]
+    assert not kept
     assert not [key for key in raw(stack).scan_iter("huey.*") if raw(stack).type(key) == b"hash"]
 
 

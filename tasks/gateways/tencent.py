@@ -217,6 +217,6 @@ def _status(statuses: object, message: Message) -> dict[str, object]:
     """
     found = [status for status in statuses if isinstance(status, dict)] if isinstance(statuses, list) else []
     ours = [status for status in found if status.get("SessionContext") == message.reference]
-    digits = message.to.removeprefix("+")
-    ours += [status for status in found if word(status.get("PhoneNumber"), r"\+?[0-9]+").removeprefix("+") == digits]
+    mobile = message.to.removeprefix("+")
+    ours += [status for status in found if word(status.get("PhoneNumber"), r"\+?[0-9]+").removeprefix("+") == mobile]
     return ours[0] if ours else {}
