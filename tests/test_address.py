@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from django.test import RequestFactory
@@ -16,7 +17,7 @@ PEER = "10.0.0.1"
 def asked(*lines: str) -> tuple[str, str]:
     """Return the address of a request and of a socket whose proxy sends these lines of X-Forwarded-For."""
     # WSGI has one line for each name: the server joins several with a comma, in their order.
-    joined = {"HTTP_X_FORWARDED_FOR": ",".join(lines)} if lines else {}
+    joined: dict[str, Any] = {"HTTP_X_FORWARDED_FOR": ",".join(lines)} if lines else {}
     request = RequestFactory().get("/", REMOTE_ADDR=PEER, **joined)
     headers = [(b"x-forwarded-for", line.encode("latin-1")) for line in lines]
     return client_address(request), socket_address({"client": [PEER, 1], "headers": headers})
