@@ -46,8 +46,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 # A browser's id (128 random bits), the second it was given in, and our signature.
 VISITOR = re.compile(r"(?P<planted>[0-9a-f]{32})(?P<second>[0-9a-f]{8})(?P<signature>[0-9a-f]{32})")
 
-# The content of a row whose session goes on under another key: "moved" in base64, with that key's hash behind it. Signed content never
-# begins so.
+# The content of a row whose session goes on under another key: "moved" in base64, with that key's hash behind it.
+# Signed content never begins so.
 MOVED = "bW92ZWQ:"
 # How long the row says so. A request that was sent with the old key has ended by then.
 MOVED_FOR = timedelta(minutes=5)
