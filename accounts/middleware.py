@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.conf import settings
 from django.contrib import auth
@@ -17,7 +18,7 @@ from django.http.response import HttpResponse, HttpResponseBase, HttpResponseRed
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from accounts import answers
+from accounts import answers, sessions
 from project import database
 
 logger = logging.getLogger(__name__)
@@ -67,8 +68,15 @@ class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
     """Django's, which finds out who it is without moving or ending the session on the way."""
 
     def process_request(self, request: HttpRequest) -> None:
-        """Have the user looked up when somebody asks."""
+        """Have the user looked up when somebody asks; at once where there may be one.
+
+        A session of a former password is nobody's, and holds nothing. Whoever reads it has to know that from the
+        beginning: a page would else go on with a cookie that no socket takes.
+        """
         request.user = SimpleLazyObject(lambda: _user(request))  # type: ignore[assignment]
+        # A database that is away says so where it is answered for: when the view asks.
+        with suppress(DatabaseError):
+            _ = sessions.is_session(request) and request.user.is_authenticated
 
 
 def _user(request: HttpRequest) -> object:

@@ -376,3 +376,18 @@ def test_signing_nobody_out_leaves_no_row(stack: Stack) -> None:
             assert VISITOR.fullmatch(key_of(person))
             assert key_of(person) != key, "the browser has another id"
     assert count() == before
+
+
+def test_whoever_was_signed_out_by_a_new_password_has_a_live_page_with_the_next(stack: Stack) -> None:
+    """T-35: the page brings a cookie that its socket takes, whatever the former session's was good for."""
+    stack.user("ivy-fox", password=PASSWORD)
+    here, far = stack.person(), stack.person()
+    for person in (here, far):
+        assert person.login("ivy-fox", PASSWORD).status_code == 200
+    before = key_of(far)
+    new = "another horse, another battery"
+    assert here.post("/password/", current=PASSWORD, new=new).status_code == 200
+    assert far.get("/login/").status_code == 200
+    assert key_of(far) != before
+    far.open().wait_for("connection", state="live")
+    assert (here.username, far.username) == ("ivy-fox", "")
