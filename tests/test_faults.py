@@ -376,8 +376,8 @@ def test_nothing_is_sent_while_the_attempt_cannot_be_written(site: Stack) -> Non
         assert person.ask(mobile).status_code == 202
         with locked(site):
             worker.signal(signal.SIGCONT)
-            # Huey's word for a task that raised: the worker has tried and has given the lock up.
-            wait_until(lambda: "Unhandled exception in task" in worker.text()[logged:], 30)
+            # The worker has tried, and has given the lock up.
+            wait_until(lambda: "the database is away (OperationalError)" in worker.text()[logged:], 30)
             assert not any(message.to == f"+86{mobile}" for message in site.phone.messages)
     finally:
         site.workers[0].signal(signal.SIGCONT)
