@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
-from dotenv import load_dotenv
 
 
 class BadSetting(ImproperlyConfigured, SystemExit):
@@ -39,9 +38,8 @@ def warn(line: str) -> None:
         sys.stderr.flush()
 
 
-def read_file(path: str) -> None:
-    """Read a file of settings, if it is there; what the environment says already wins. Warn if others can read it."""
-    load_dotenv(path)
+def warn_of_readers(path: str) -> None:
+    """Warn if other users of this machine can read a file of settings."""
     try:
         mode = Path(path).stat().st_mode
     except OSError:

@@ -28,6 +28,7 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from dotenv import load_dotenv
 from redis import AuthenticationError, Redis, RedisError
 
 from project import child, database, env, valkey
@@ -154,7 +155,7 @@ def configure(*, development: bool) -> None:
     if development:
         # As project/settings.py does, but before it asks for DEBUG.
         if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
-            env.read_file(env_file)
+            load_dotenv(env_file)
         os.environ["DEBUG"] = env.text("DEBUG", "1")
     try:
         django.setup()

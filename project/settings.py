@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
+from dotenv import load_dotenv
 from huey import Huey
 from phonenumbers import SUPPORTED_REGIONS
 from redis import ConnectionPool
@@ -28,7 +29,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # A real environment wins over the file. ENV_FILE= (empty) reads none, as the tests do.
 if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
-    env.read_file(env_file)
+    load_dotenv(env_file)
 
 DEBUG = env.flag("DEBUG")
 VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
@@ -608,3 +609,7 @@ LOGGING = {
         "pika": {"level": "CRITICAL"},
     },
 }
+
+# Last: whatever stops the start is said first, and alone.
+if env_file:
+    env.warn_of_readers(env_file)

@@ -382,11 +382,12 @@ def test_a_new_key_signs_nobody_out_and_loses_no_code(make_stack: Callable[..., 
     # T-7: the counters' names come from the key, and the limits are remembered all the same.
     assert stack.person().ask(mobile).json()["code"] == "SMS_LIMIT"
 
-    # The fallback is taken away: who came over HTTP meanwhile has the new key, an older session is over.
+    # The fallback is taken away: whoever has loaded a page meanwhile has the new key, an older session is over.
     late = stack.person()
     for cookie in socket_first.http.cookies.jar:
         late.http.cookies.jar.set_cookie(cookie)
     assert arrived(late).leaves["account"]["data-user"] == names[0]
+    assert late.get("/").status_code == 200
     restart(stack, SECRET_KEY=former, SECRET_KEY_FALLBACKS="")
     assert refused(late) == 403
     assert late.username == ""
