@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from channels.security.websocket import OriginValidator
 from django.conf import settings
 from django.http import parse_cookie
+from django.http.request import split_domain_port, validate_host
 
 from accounts import sessions
 from accounts.address import socket_address
@@ -48,7 +49,7 @@ class Door(OriginValidator):  # type: ignore[misc]
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Let a socket in if there is room, and note when it has gone."""
         headers = dict(scope["headers"])
-        if not self.is_ours(headers.get(b"origin")):
+        if not self.is_ours(headers.get(b"origin"), headers.get(b"host"), (scope.get("server") or ("", None))[1]):
             await refuse(scope, receive, send)
             return
         limits = places(scope, headers)
@@ -69,12 +70,26 @@ class Door(OriginValidator):  # type: ignore[misc]
                     del self.open[place]
                     self.told.discard(place)
 
-    def is_ours(self, origin: bytes | None) -> bool:
-        """Tell whether the page behind a handshake is one of ours. One that cannot be read is not."""
+    def is_ours(self, origin: bytes | None, host: bytes | None, port: int | None = None) -> bool:
+        """Tell whether the page behind a handshake is one of ours. One that cannot be read is not.
+
+        It is when it comes from PUBLIC_ORIGIN, or from the very name and port that it asks for, if that is a name
+        that we answer: what Django's CSRF check asks of a form. A page of another port is another site's. Where the
+        Host header has no port, it is the scheme's own or the `port` that the handshake came to.
+        """
         try:
-            return origin is not None and self.valid_origin(urlsplit(origin.decode("latin-1")))
+            page = urlsplit((origin or b"").decode("latin-1"))
+            if self.valid_origin(page):
+                return True
+            asked = urlsplit(f"//{(host or b'').decode('latin-1')}")
+            usual = 443 if settings.SECURE else 80
+            ports = {asked.port} if asked.port else {usual, port or usual}
+            same = page.hostname == asked.hostname and (page.port or usual) in ports
         except ValueError:
             return False
+        scheme = "https" if settings.SECURE else "http"
+        name, _port = split_domain_port(asked.netloc)
+        return same and page.scheme == scheme and bool(name) and validate_host(name, settings.ALLOWED_HOSTS)
 
     def tell(self, place: Place, most: int) -> None:
         """Write into the log that there is no room."""

@@ -58,6 +58,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def ascii_host(name: str) -> str:
+    """Return a host name in ASCII, as a browser asks for it (RFC 5891, 4); empty when it has no such form."""
+    try:
+        return name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return ""
+
+
 def text(name: str, default: str = "") -> str:
     """Return a variable's text, stripped; empty counts as not set."""
     return os.environ.get(name, "").strip() or default

@@ -32,7 +32,11 @@ ALWAYS = {
 # For what is no page: a file that is opened by itself, a redirect, JSON, plain words. Nothing runs in it (T-85).
 BARE_POLICY = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 # RFC 6797, 7.2: over TLS only.
-HSTS = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload".encode()
+HSTS = (
+    f"max-age={settings.SECURE_HSTS_SECONDS}"
+    + ("; includeSubDomains" if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS else "")
+    + ("; preload" if settings.SECURE_HSTS_PRELOAD else "")
+).encode()
 # Who is signed in, who asks, and in which words: one address has many answers.
 VARIES = ("Cookie", "Accept", "HX-Request")
 

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
+from django.http.request import validate_host
 from django.utils.translation import gettext_lazy as _
 from dotenv import load_dotenv
 from huey import Huey
@@ -109,6 +110,11 @@ def _public_origin() -> str:
         plain = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
     except ValueError:
         parts, plain = urlsplit(""), ""
+    if parts.hostname and not origin.isascii():
+        # RFC 6454, 6.2: a browser writes the name's ASCII form into Origin and Host.
+        plain = env.ascii_host(parts.hostname)
+        write = f"PUBLIC_ORIGIN={parts.scheme}://{plain}" if plain else "PUBLIC_ORIGIN=https://login.example.org"
+        env.refuse("PUBLIC_ORIGIN", f"is {origin!r}, which is not in ASCII", f"Write its xn-- form, such as {write}.")
     # What a browser writes: no path, no name and password, a port that is a number. [::1] has lost its brackets.
     if parts.scheme not in {"http", "https"} or origin.replace("[", "").replace("]", "") != plain or "*" in origin:
         env.refuse(
@@ -131,12 +137,28 @@ if not SECURE and not DEBUG and not env.is_loopback(PUBLIC_HOST):
         )
     env.warn(f"INSECURE_HTTP=1: passwords, codes and sessions of {PUBLIC_ORIGIN} can be read on their way.")
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
-# This machine's own names as well: that is how it is asked whether it is healthy.
-ALLOWED_HOSTS = [*(env.words("ALLOWED_HOSTS") or [PUBLIC_HOST]), *LOOPBACK]
-if "*" in ALLOWED_HOSTS:
-    env.refuse("ALLOWED_HOSTS", "holds '*'", "Write the host names that visitors use, with commas.")
-# The socket takes a page of ours and no other. Without PUBLIC_ORIGIN this is somebody's own machine: any port of it.
-SOCKET_ORIGINS = [PUBLIC_ORIGIN] if env.text("PUBLIC_ORIGIN") else LOOPBACK
+
+
+def _allowed_hosts() -> list[str]:
+    """Return the names that are answered: those that visitors use, the public one always among them."""
+    public = f"[{PUBLIC_HOST}]" if ":" in PUBLIC_HOST else PUBLIC_HOST
+    names = [name.lower() for name in env.words("ALLOWED_HOSTS")] or [public]
+    if "*" in names:
+        env.refuse("ALLOWED_HOSTS", "holds '*'", "Write the host names that visitors use, with commas.")
+    for name in names:
+        if not re.fullmatch(r"\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", name):
+            plain = env.ascii_host(name)
+            write = "Write host names without scheme, port and path, such as ALLOWED_HOSTS=login.example.org"
+            env.refuse("ALLOWED_HOSTS", f"holds {name!r}", f"{write}{f', or {plain} for this one' if plain else ''}.")
+    if not validate_host(public, [*names, *LOOPBACK]):
+        names.insert(0, public)
+    # This machine's own names as well: that is how it is asked whether it is healthy.
+    return [*names, *LOOPBACK]
+
+
+ALLOWED_HOSTS = _allowed_hosts()
+# A page of these may open the socket whatever name it is asked for; a page of another name only that name's own.
+SOCKET_ORIGINS = [PUBLIC_ORIGIN] if env.text("PUBLIC_ORIGIN") else []
 # Open sockets: of one session, one address and one server process. No zero that would mean "none" or "all".
 SOCKETS_PER_SESSION = env.number("SOCKETS_PER_SESSION", 20, least=1)
 SOCKETS_PER_ADDRESS = env.number("SOCKETS_PER_ADDRESS", 60, least=1)
@@ -153,8 +175,17 @@ SECURE_SSL_REDIRECT = SECURE
 SECURE_SSL_HOST = urlsplit(PUBLIC_ORIGIN).netloc if SECURE else None
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 365 * 86400 if SECURE else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
-SECURE_HSTS_PRELOAD = SECURE
+# Off: they speak for names that may not be ours, and browsers remember them for a year.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("HSTS_SUBDOMAINS")
+SECURE_HSTS_PRELOAD = env.flag("HSTS_PRELOAD")
+if SECURE_HSTS_PRELOAD and not SECURE_HSTS_INCLUDE_SUBDOMAINS:
+    env.refuse(
+        "HSTS_PRELOAD",
+        "is on without HSTS_SUBDOMAINS, which browsers' lists ask for",
+        "Write HSTS_SUBDOMAINS=1 as well, or HSTS_PRELOAD=0.",
+    )
+# Both bind every other site of the domain, so the operator decides and `check --deploy` does not warn.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 # --- The parts ---
 

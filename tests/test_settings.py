@@ -57,6 +57,13 @@ def read(folder: Path, **settings: str) -> dict[str, Any]:
 
 
 WRONG = [
+    ({**PRODUCTION, "PUBLIC_ORIGIN": "https://bücher.example"}, "PUBLIC_ORIGIN", "https://xn--bcher-kva.example"),
+    ({**PRODUCTION, "PUBLIC_ORIGIN": "https://登录.example"}, "PUBLIC_ORIGIN", "https://xn--"),
+    ({**PRODUCTION, "PUBLIC_ORIGIN": "https://" + "ü" * 80}, "PUBLIC_ORIGIN", "https://login.example.org"),
+    ({**PRODUCTION, "ALLOWED_HOSTS": "login.example.org,bücher.example"}, "ALLOWED_HOSTS", "xn--bcher-kva.example"),
+    ({**PRODUCTION, "ALLOWED_HOSTS": "https://login.example.org"}, "ALLOWED_HOSTS", "without scheme"),
+    ({**PRODUCTION, "ALLOWED_HOSTS": "login.example.org:443"}, "ALLOWED_HOSTS", "without scheme"),
+    ({**PRODUCTION, "HSTS_PRELOAD": "1"}, "HSTS_PRELOAD", "HSTS_SUBDOMAINS=1"),
     ({"DEBUG": "maybe"}, "DEBUG", "DEBUG=1"),
     ({"PORT": "http"}, "PORT", "PORT=8000"),
     ({"PORT": "0"}, "PORT", "from 1 to 65535"),
@@ -209,6 +216,7 @@ def test_debug_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
     assert found["LOGGING"]["root"]["level"] == "WARNING"
     assert found["ALLOWED_HOSTS"] == ["login.example.org", *LOOPBACK]
     assert found["SOCKET_ORIGINS"] == ["https://login.example.org"]
+    assert (found["SECURE_HSTS_INCLUDE_SUBDOMAINS"], found["SECURE_HSTS_PRELOAD"]) == (False, False)
     for name in ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS"):
         assert found[name], name
     assert (found["SESSION_COOKIE_NAME"], found["CSRF_COOKIE_NAME"]) == ("__Host-sessionid", "__Host-csrftoken")
@@ -265,6 +273,12 @@ def test_every_start_without_tls_is_warned_of_once(tmp_path: Path) -> None:
         done = python(tmp_path, *words, **settings, REDIS_URL="redis://127.0.0.1:1/0")
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("INSECURE_HTTP=1: ") == 1, done.stderr
+
+
+def test_the_public_name_is_answered_whatever_other_names_are(tmp_path: Path) -> None:
+    """A list without it would start a site that nobody can open."""
+    found = read(tmp_path, **PRODUCTION, ALLOWED_HOSTS="www.example.org")
+    assert found["ALLOWED_HOSTS"][:2] == ["login.example.org", "www.example.org"]
 
 
 def test_what_is_kept_is_closed_to_other_users(tmp_path: Path) -> None:
