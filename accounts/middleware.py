@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 
 from django.conf import settings
 from django.contrib import auth
@@ -24,7 +23,8 @@ from project import database
 logger = logging.getLogger(__name__)
 
 # Answers to these only read. They never set or delete the session's cookie.
-READERS = frozenset({"/state/", "/healthz", "/readyz"})
+PROBES = frozenset({"/healthz", "/readyz"})
+READERS = PROBES | {"/state/"}
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
@@ -67,16 +67,20 @@ class SessionMiddleware(DjangoSessionMiddleware):
 class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
     """Django's, which finds out who it is without moving or ending the session on the way."""
 
-    def process_request(self, request: HttpRequest) -> None:
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:  # type: ignore[override]
         """Have the user looked up when somebody asks; at once where there may be one.
 
         A session of a former password is nobody's, and holds nothing. Whoever reads it has to know that from the
         beginning: a page would else go on with a cookie that no socket takes.
         """
         request.user = SimpleLazyObject(lambda: _user(request))  # type: ignore[assignment]
-        # A database that is away says so where it is answered for: when the view asks.
-        with suppress(DatabaseError):
-            _ = sessions.is_session(request) and request.user.is_authenticated
+        try:
+            _ = request.path not in PROBES and sessions.is_session(request) and request.user.is_authenticated
+        except DatabaseError as error:
+            if not database.is_away(error):
+                raise
+            return _away(request, error)
+        return None
 
 
 def _user(request: HttpRequest) -> object:
