@@ -158,7 +158,7 @@ def _allowed_hosts() -> list[str]:
 
 ALLOWED_HOSTS = _allowed_hosts()
 # A page of these may open the socket whatever name it is asked for; a page of another name only that name's own.
-SOCKET_ORIGINS = [PUBLIC_ORIGIN] if env.text("PUBLIC_ORIGIN") else []
+SOCKET_ORIGINS = [PUBLIC_ORIGIN]
 # Open sockets: of one session, one address and one server process. No zero that would mean "none" or "all".
 SOCKETS_PER_SESSION = env.number("SOCKETS_PER_SESSION", 20, least=1)
 SOCKETS_PER_ADDRESS = env.number("SOCKETS_PER_ADDRESS", 60, least=1)
