@@ -45,6 +45,18 @@ def expire() -> int:
     return ended
 
 
+def give_back() -> int:
+    """Count no more what a newer request or its visitor has stopped before it left. Returns how many.
+
+    Not before its code would have ended: whoever asks and takes back in turn is limited like everybody.
+    """
+    stopped = Delivery.objects.filter(state=State.SUPERSEDED, counted=True, due_at__gt=delivery.ago(delivery.HOUR))
+    rows = list(stopped.filter(created_at__lte=delivery.ago(delivery.useful_life())))
+    for row in rows:
+        limits.give_back(row)
+    return len(rows)
+
+
 def reclaim() -> int:
     """Close the attempts whose worker is gone. Returns how many."""
     closed = 0

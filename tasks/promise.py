@@ -15,7 +15,6 @@ from django.db.models.functions import Now
 
 from project.prepared import Slot, filled
 from project.push import push
-from tasks import limits
 from tasks.delivery import CHANGED, HOUR, UNFINISHED, ago, ahead, group, stopped, useful_life
 from tasks.models import Delivery, State
 
@@ -147,10 +146,7 @@ def _can_be_superseded(purpose: str) -> Q:
 
 
 def _tell_superseded(mobile: str, purpose: str) -> None:
-    """Tell the pages whose request has just been superseded, and count no more what has never left."""
+    """Tell the pages whose request has just been superseded."""
     rows = Delivery.objects.filter(mobile=mobile, purpose=purpose, created_at__gt=ago(useful_life()))
-    rows = rows.exclude(superseded_at=None)
-    for unsent in rows.filter(state=State.SUPERSEDED, counted=True):
-        limits.give_back(unsent)
-    for browser in rows.values_list("browser", flat=True).distinct():
+    for browser in rows.exclude(superseded_at=None).values_list("browser", flat=True).distinct():
         push(group(browser), CHANGED)

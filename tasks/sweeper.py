@@ -33,6 +33,7 @@ def sweep() -> None:
     """Do one round: close dead attempts, end what is too late, ring again for what nobody came for."""
     mend.reclaim()
     mend.expire()
+    mend.give_back()
     try:
         # With this many bells in the queue the workers are slow, not deaf: more bells would not help them.
         room = BATCH - HUEY.pending_count()

@@ -1,6 +1,7 @@
 """Taking a request back: it went to a wrong number. What has not left does not leave, and its code opens nothing.
 
-The number's cooldown stays: asking and taking back in turn floods nobody.
+The number's cooldown stays, and what was not sent counts until its code would have ended: asking and taking back in
+turn floods nobody.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 from django.db.models import Case, F, When
 from django.db.models.functions import Now
 
-from tasks import limits
 from tasks.delivery import UNFINISHED, stopped
 from tasks.models import Delivery, State
 
@@ -25,6 +25,4 @@ def withdraw(delivery_id: str) -> bool:
         superseded_at=Case(When(superseded_at=None, state__in=UNFINISHED, then=Now()), default=F("superseded_at")),
         state=stopped(),
     )
-    if moved and (unsent := Delivery.objects.filter(pk=delivery_id, state=State.SUPERSEDED).first()):
-        limits.give_back(unsent)
     return bool(moved)

@@ -65,6 +65,7 @@ watch("password", lambda: browser.post("/login/", {"username": "nobody", "passwo
 watch("mobile", lambda: find("+8613800000001"))
 watch("overdue", lambda: mend.overdue(10))
 watch("expire", mend.expire)
+watch("give back", mend.give_back)
 watch("reclaim", mend.reclaim)
 watch("oldest", mend.oldest_waiting)
 watch("usual", usual._read)

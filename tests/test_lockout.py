@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from typing import TYPE_CHECKING, Any
 
 import altcha
@@ -256,6 +257,18 @@ def test_what_the_provider_refused_does_not_count(tmp_path: Path) -> None:
         site.empty_valkey()
         wait_until(lambda: site.get("/readyz").status_code == 200, 30)
         assert word(person.ask(mobile)) == (429, "SMS_LIMIT"), "and the rows say the same"
+
+
+def test_what_a_stuck_queue_never_sent_does_not_count(tmp_path: Path) -> None:
+    """T-106: each request supersedes the one before; when their codes are over, the limit has them no more."""
+    with Stack(tmp_path, **{**BEHIND_PROXY, "SMS_PER_HOUR": "3", "SMS_CODE_TTL": "6"}) as site:
+        person, mobile = visitor(site), number()
+        site.hang(site.workers[0])
+        assert [person.ask(mobile).status_code for _ in range(4)] == [202] * 3 + [429], "as long as they may be sent"
+        site.workers[0].signal(signal.SIGCONT)
+        # One of them is sent by now, or too late as well.
+        wait_until(lambda: len(site.rows(GIVEN_BACK)) >= 2, 20)
+        assert person.ask(mobile).status_code == 202
 
 
 def test_a_flood_into_an_outage_ends_all_the_same(tmp_path: Path) -> None:
