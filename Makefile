@@ -18,7 +18,7 @@ install := $(py) -m pip install --quiet --disable-pip-version-check --no-input -
 lock := $(py) -m uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 # What fuzz and scan get for themselves, and the peers of bench, which have our versions of what they share with us.
-tools = for of in tests/fuzz tests/scan bench; do \
+tools = for of in tests/tools/fuzz tests/tools/scan bench; do \
 	$(subst pyproject.toml,$$of/requirements.txt,$(lock)) -o $$of/requirements.lock $(1) \
 	$$([ $$of != bench ] || echo -c requirements.lock) || exit 1; done
 
@@ -47,19 +47,19 @@ test-fast: $(VENV)/dev.stamp $(catalogues) ## Run the tests that need no browser
 	@$(py) -m pytest -n $(JOBS) $(spread) -m "not browser" $(ARGS)
 
 chaos: $(VENV)/dev.stamp $(catalogues) ## Kill, hang and cut everything under a crowd for ten minutes; ARGS="--seed 3" for one run
-	@$(py) -m tests.chaos $(ARGS)
+	@$(py) -m tests.tools.chaos $(ARGS)
 
 timing: $(VENV)/dev.stamp $(catalogues) ## Measure whether anything can be told by how long an answer takes, some minutes
-	@$(py) -m tests.timing $(ARGS)
+	@$(py) -m tests.tools.timing $(ARGS)
 
 fuzz: $(VENV)/dev.stamp $(catalogues) ## Try arbitrary input on all that reads input; ARGS="--seconds 30" for each target
-	@$(py) -m tests.fuzz $(ARGS)
+	@$(py) -m tests.tools.fuzz $(ARGS)
 
 scan: $(VENV)/dev.stamp $(catalogues) ## Run public scanners and a slow-loris against a site of their own behind nginx
-	@$(py) -m tests.scan $(ARGS)
+	@$(py) -m tests.tools.scan $(ARGS)
 
 audit: chromium $(VENV)/dev.stamp $(catalogues) ## Hold the pages against Lighthouse and Mozilla's observatory; needs npm and nginx
-	@$(py) -m tests.audit $(ARGS)
+	@$(py) -m tests.tools.audit $(ARGS)
 
 bench: wrk $(VENV)/dev.stamp $(catalogues) ## Measure Latchkey beside its peers, some minutes; ARGS="--quick" for a look
 	@$(py) -m bench $(ARGS)
@@ -90,13 +90,13 @@ upgrade: $(VENV)/dev.stamp ## Write the locks with the newest versions that pypr
 	@$(call tools,--upgrade)
 
 messages: $(VENV)/dev.stamp ## Collect the marked sentences for the translators
-	@$(py) -m tests.catalogue
+	@$(py) -m tests.tools.catalogue
 
 pictures: chromium $(VENV)/dev.stamp $(catalogues) ## Take the README's pictures anew, from a real run
-	@$(py) -m tests.pictures
+	@$(py) -m tests.tools.pictures
 
 shots: chromium $(VENV)/dev.stamp $(catalogues) ## Take a picture of every page in every state, to look at: var/shots/index.html
-	@$(py) -m tests.shots
+	@$(py) -m tests.tools.shots
 
 clean: ## Remove what can be made again; var/ with its data stays
 	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(catalogues)

@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 # It decides what the environment of this process is.
-import tests.environment  # noqa: F401
+import tests.support.environment  # noqa: F401
 from bench import client, report, sites
 from bench.clicks import Clicks
 from bench.deliveries import Deliveries

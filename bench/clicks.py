@@ -15,8 +15,8 @@ from playwright.sync_api import expect, sync_playwright
 from bench import sites as all_sites
 from bench.figures import Figure
 from tests.browser.conftest import launch
-from tests.provider import Provider
-from tests.stack import Stack
+from tests.support.provider import Provider
+from tests.support.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

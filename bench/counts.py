@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 if TYPE_CHECKING:
     from bench.sites import Latchkey

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from tests import services
+from tests.support import services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 
 def has_postgresql() -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import databases, sites
 from bench.figures import Figure
-from tests.stack import BIN, PATIENCE, ROOT, Part, Stack, free_port, wait_until
+from tests.support.stack import BIN, PATIENCE, ROOT, Part, Stack, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench import databases, sites
 from bench.client import Road
 from bench.figures import HTMX, Figure, contest
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

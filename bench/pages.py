@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import sites as all_sites
-from tests.stack import BIN, PATIENCE, Part, free_port, wait_until
+from tests.support.stack import BIN, PATIENCE, Part, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 # It decides what the environment of this process is.
-import tests.environment  # noqa: F401
+import tests.support.environment  # noqa: F401
 from bench import client, sites
 from bench.client import Road, drive
 from bench.deliveries import Deliveries, Worker
@@ -30,7 +30,7 @@ from bench.figures import HTMX, PAGE, Pace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.stack import Part
+    from tests.support.stack import Part
 
 SECONDS = 10
 # Samples a second. An odd number, so as not to beat in time with anything.

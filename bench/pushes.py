@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 from bench import crowd, pages
 from bench.figures import Figure
 from bench.visitors import invite
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench import sites
 from bench.figures import Figure
-from tests.stack import ROOT, Part
+from tests.support.stack import ROOT, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench import sites
 from bench.client import Road
 from bench.figures import HTMX, Figure, contest
-from tests.stack import BIN, Stack
+from tests.support.stack import BIN, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

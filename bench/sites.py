@@ -19,7 +19,7 @@ import httpx
 from redis import Redis
 
 from project import valkey
-from tests.stack import PATIENCE, ROOT, Part, Stack, free_port, wait_until
+from tests.support.stack import PATIENCE, ROOT, Part, Stack, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ LIMITS = {
 AS_IN_THE_WORLD: dict[str, Any] = {"ALTCHA": "adaptive", "ADMIN": "0", "ONE_CORE": "1"}
 # How many numbers allauth knows: more than it can be asked for in a whole run.
 ACCOUNTS = 60_000
-# Threads of each worker: as many as tests.stack gives Latchkey's.
+# Threads of each worker: as many as tests.support.stack gives Latchkey's.
 THREADS = "4"
 
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 # It decides what the environment of this process is.
-import tests.environment  # noqa: F401
+import tests.support.environment  # noqa: F401
 from bench import client, databases, report, sites
 from bench.deliveries import Deliveries
 from bench.figures import Pace, Requests

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bench.figures import Figure
-from tests.stack import ROOT, free_port
+from tests.support.stack import ROOT, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

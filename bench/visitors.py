@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import django
 
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 if TYPE_CHECKING:
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 
 class Visitor(NamedTuple):

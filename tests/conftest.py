@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tests import services
+from tests.support import services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.provider import Provider
-    from tests.stack import Stack
+    from tests.support.provider import Provider
+    from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A site with the dev phone that a file's tests share. Each test brings numbers and people of its own."""
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
     with Stack(tmp_path_factory.mktemp("site")) as stack:
         yield stack
@@ -30,7 +30,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def make_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
     """Make a site with settings of the test's own, started: `make_stack(SMS_COOLDOWN="3")`."""
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
     made: list[Stack] = []
 
@@ -48,7 +48,7 @@ def make_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     """A Yuntongxun of the test's own."""
-    from tests.provider import Provider
+    from tests.support.provider import Provider
 
     with Provider() as provider:
         yield provider

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page, Playwright
 
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 ARGUMENTS = [
     "--no-sandbox",

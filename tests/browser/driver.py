@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tests.services import missing
-from tests.stack import free_port, wait_until
+from tests.support.services import missing
+from tests.support.stack import free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

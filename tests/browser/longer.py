@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from babel.messages import Catalog
 from babel.messages.mofile import write_mo
 
-from tests.catalogue import marked
+from tests.tools.catalogue import marked
 
 if TYPE_CHECKING:
     from pathlib import Path

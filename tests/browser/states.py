@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from playwright.sync_api import expect
 
 from tests.browser.window import Tab
-from tests.numbers import number
-from tests.stack import Stack
+from tests.support.numbers import number
+from tests.support.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,13 +12,13 @@ from playwright.sync_api import expect
 from tests.browser import looks
 from tests.browser.states import DELIVERIES, PASSWORD, Looker, proving, site, without_script
 from tests.browser.tree import LISTENER
-from tests.numbers import number
+from tests.support.numbers import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.browser.window import Tab, Visitor
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.numbers import number
-from tests.stack import Stack, wait_until
+from tests.support.numbers import number
+from tests.support.stack import Stack, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

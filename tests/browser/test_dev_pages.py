@@ -9,14 +9,14 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.window import PATIENCE
-from tests.numbers import number
-from tests.stack import wait_until
+from tests.support.numbers import number
+from tests.support.stack import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.browser.window import Tab, Visitor
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
 

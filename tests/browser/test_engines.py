@@ -11,8 +11,8 @@ import pytest
 
 from tests.browser import driver
 from tests.browser.test_road import Carrier
-from tests.numbers import number
-from tests.stack import Stack, wait_until
+from tests.support.numbers import number
+from tests.support.stack import Stack, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

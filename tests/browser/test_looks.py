@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.window import PATIENCE, browse
-from tests.numbers import number
-from tests.stack import wait_until
+from tests.support.numbers import number
+from tests.support.stack import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from tests.browser.window import Tab, Visitor
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
 

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.window import Visitor
-from tests.numbers import number
-from tests.scan import proxy
-from tests.scan.site import Site
-from tests.stack import PATIENCE, wait_until
+from tests.support.numbers import number
+from tests.support.stack import PATIENCE, wait_until
+from tests.tools.scan import proxy
+from tests.tools.scan.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page, Route, WebSocketRoute
 
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
 

@@ -9,13 +9,13 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.looks import LOOKS, faults, overflow
-from tests.numbers import number
+from tests.support.numbers import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.browser.window import Visitor
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.accounts.test_input import PRODUCTION
 from tests.browser.window import PATIENCE, browse
-from tests.numbers import number
-from tests.stack import Stack
-from tests.test_input import PRODUCTION
+from tests.support.numbers import number
+from tests.support.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

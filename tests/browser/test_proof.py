@@ -13,8 +13,8 @@ from playwright.sync_api import expect
 
 from accounts import proof
 from tests.browser.looks import LOOKS, faults, overflow
-from tests.numbers import number
-from tests.stack import Stack
+from tests.support.numbers import number
+from tests.support.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.numbers import number
-from tests.provider import Provider
-from tests.stack import PATIENCE, Stack, wait_until
+from tests.support.numbers import number
+from tests.support.provider import Provider
+from tests.support.stack import PATIENCE, Stack, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Route
 
     from tests.browser.window import Visitor
-    from tests.provider import Request
+    from tests.support.provider import Request
 
 pytestmark = pytest.mark.browser
 

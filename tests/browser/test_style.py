@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.browser.window import Tab, Visitor
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
 
@@ -172,7 +172,7 @@ def test_it_is_live_like_every_page(visit: Callable[..., Visitor], stack: Stack)
 
 
 def test_a_site_in_production_has_no_such_page(tmp_path: Path) -> None:
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
     with Stack(tmp_path / "site") as stack:
         assert stack.get("/dev/style/").status_code == 200

@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import launch
 from tests.browser.window import browse
-from tests.numbers import number
-from tests.stack import PATIENCE, wait_until
+from tests.support.numbers import number
+from tests.support.stack import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page, Playwright
 
     from tests.browser.window import Tab, Visitor
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.numbers import number
-from tests.test_usual import ENOUGH, SECRET, history, moment, report
+from tests.support.numbers import number
+from tests.tasks.test_delivery_times import ENOUGH, SECRET, history, moment, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.browser.window import Visitor
-    from tests.provider import Provider
-    from tests.stack import Stack
+    from tests.support.provider import Provider
+    from tests.support.stack import Stack
 
 pytestmark = pytest.mark.browser
 

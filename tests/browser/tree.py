@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect, sync_playwright
 
-import tests.environment  # noqa: F401  (before Django: no setting of the developer's own gets in)
+import tests.support.environment  # noqa: F401  (before Django: no setting of the developer's own gets in)
 from tests.browser.states import PASSWORD, Looker, site
-from tests.catalogue import compile_catalogue
+from tests.tools.catalogue import compile_catalogue
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
     from tests.browser.window import Visitor
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "access.md"
 # A step of the walk in the page: its heading, words, and what the tree was.

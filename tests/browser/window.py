@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Error, expect
 
-from tests.stack import wait_until
+from tests.support.stack import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request
 
-    from tests.stack import Stack
+    from tests.support.stack import Stack
 
 # Milliseconds a page may take on a busy machine. What is waited for comes much sooner, or never.
 PATIENCE = 40_000

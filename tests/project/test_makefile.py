@@ -1,0 +1,158 @@
+"""The first minutes of a stranger: what `make` says on a bare machine, and locks that hold what they promise."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+# What a Debian has before anybody has installed anything.
+TOOLS = ["sh", "make", "awk", "sed", "env", "dirname", "rm", "ls", "touch", "mktemp", "tail", "head"]
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """Return the only folder that commands come from."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for tool in TOOLS:
+        found = shutil.which(tool)
+        assert found, tool
+        folder.joinpath(tool).symlink_to(found)
+    return folder
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    """Put a program of our own on the path."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def make(bare: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Say `make ...` on the bare machine, in a virtual environment that does not exist yet."""
+    return subprocess.run(
+        ["make", "--no-print-directory", f"VENV={bare.parent / 'venv'}", *words],
+        cwd=BASE_DIR,
+        env={"PATH": str(bare), "HOME": str(bare.parent), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return what it complains of, without the line that make itself adds."""
+    assert done.returncode != 0
+    return [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Return name and version of each package in a lock."""
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", BASE_DIR.joinpath(lock).read_text(), re.MULTILINE))
+
+
+def test_make_alone_shows_every_word(bare: Path) -> None:
+    shown = make(bare).stdout
+    for word in ("run", "test", "test-fast", "check", "format", "lock", "clean"):
+        assert re.search(rf"^make {word} +\S", shown, re.MULTILINE), word
+
+
+def test_a_missing_python_is_said_in_one_line(bare: Path) -> None:
+    (line,) = complaint(make(bare, "run"))
+    assert line.startswith("Latchkey needs Python 3.11 or newer. Install it")
+    assert "PYTHON=" in line
+
+
+def test_a_python_that_is_too_old_counts_as_missing(bare: Path) -> None:
+    program(bare, "python3", 'case "$2" in *sys*) exit 1 ;; esac')
+    (line,) = complaint(make(bare, "run"))
+    assert line.startswith("Latchkey needs Python 3.11 or newer.")
+
+
+def test_a_python_that_is_there_but_does_not_run_is_passed_over(bare: Path) -> None:
+    program(bare, "python3", "echo 'not found' >&2; exit 127")
+    program(bare, "python3.12", f'exec "{sys.executable}" "$@"')
+    found = subprocess.run(
+        [BASE_DIR / "bin" / "find-python"], env={"PATH": str(bare), "HOME": str(bare)}, capture_output=True, text=True
+    )
+    assert found.stdout.strip() == str(bare / "python3.12")
+    assert found.stderr == ""
+
+
+def test_a_named_python_is_not_silently_replaced(bare: Path) -> None:
+    program(bare, "python3", f'exec "{sys.executable}" "$@"')
+    (line,) = complaint(make(bare, "run", "PYTHON=/no/such/python"))
+    assert line.startswith("PYTHON=/no/such/python is no Python 3.11 or newer that runs.")
+
+
+def test_a_debian_without_venv_is_told_the_package(bare: Path) -> None:
+    refuses = 'case "$*" in *venv*|*ensurepip*) echo "No module named ensurepip"; exit 1 ;; esac'
+    program(bare, "python3", f'{refuses}\nexec "{sys.executable}" "$@"')
+    (line,) = complaint(make(bare, "run"))
+    assert f"apt-get install python3.{sys.version_info.minor}-venv" in line
+
+
+def test_a_folder_that_is_no_virtual_environment_is_left_alone(bare: Path) -> None:
+    program(bare, "python3", f'exec "{sys.executable}" "$@"')
+    (line,) = complaint(make(bare, "install", f"VENV={bare}"))
+    assert line.startswith(f"{bare} is no virtual environment")
+    assert bare.joinpath("python3").exists()
+
+
+def test_a_missing_chromium_is_said_in_one_line_with_the_command(bare: Path) -> None:
+    program(bare, "id", "echo 1000")
+    (line,) = complaint(make(bare, "test"))
+    assert "sudo apt-get install chromium" in line
+
+
+def test_translations_are_compiled(bare: Path) -> None:
+    prepared = Path(sys.prefix)
+    if not prepared.joinpath("runtime.stamp").exists():
+        pytest.skip("this Python is not from a folder that `make` has prepared")
+    catalogue = bare.parent / "django.po"
+    catalogue.write_text(
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Code"\nmsgstr "验证码"\n'
+    )
+    done = make(bare, str(catalogue.with_suffix(".mo")), f"VENV={prepared}")
+    assert done.returncode == 0, done.stderr
+    assert "验证码".encode() in catalogue.with_suffix(".mo").read_bytes()
+
+
+def test_the_locks_are_in_step_with_pyproject() -> None:
+    project = tomllib.loads(BASE_DIR.joinpath("pyproject.toml").read_text())["project"]
+    runtime, dev = pins("requirements.lock"), pins("requirements-dev.lock")
+    wanted = [(runtime, word) for word in project["dependencies"]]
+    wanted += [(dev, word) for word in project["optional-dependencies"]["dev"]]
+    for lock, word in wanted:
+        requirement = Requirement(word)
+        version = lock.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{word}: say `make lock`"
+        assert requirement.specifier.contains(version), f"{word}: say `make lock`"
+    assert runtime.items() <= dev.items()
+
+
+def test_the_locks_name_no_place_to_fetch_from() -> None:
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        text = BASE_DIR.joinpath(lock).read_text()
+        assert len(pins(lock)) > 30, "or this test means nothing"
+        assert "://" not in text
+        assert not re.search(r"^\s*(-i|-f|--index|--extra|--find|\.|/)", text, re.MULTILINE)
+        # Every package has its hashes.
+        assert len(re.findall(r"^\S+==.*\\\n +--hash=sha256:", text, re.MULTILINE)) == len(
+            re.findall(r"^\w", text, re.MULTILINE)
+        )
+
+
+def test_the_helpers_can_be_run() -> None:
+    for helper in [*BASE_DIR.joinpath("bin").iterdir(), BASE_DIR / ".ci" / "run"]:
+        assert os.access(helper, os.X_OK), helper
