@@ -17,23 +17,24 @@ django_application = get_wsgi_application()
 
 from channels.routing import ProtocolTypeRouter
 
-from accounts.address import socket_address
-from accounts.door import Door
+from accounts.live.connection_limits import Door
 from accounts.routing import websocket
-from project import core, server, valkey, wire
-from project.front import Front, ThisMachineOnly
-from project.pool import Lanes
+from accounts.throttling.client_ip import socket_address
+from project.run import valkey
+from project.server import cpu_affinity, daphne_request, daphne_websocket
+from project.server.asgi_wrapper import Front, ThisMachineOnly
+from project.server.thread_pools import Lanes
 
 if settings.EMBEDDED_VALKEY:
     valkey.ensure(settings.VAR_DIR)
     if valkey.url(settings.VAR_DIR) != settings.REDIS_URL:
         raise SystemExit("The embedded Valkey had to move to another port. Please start again.")
 
-server.install()
-wire.install()
+daphne_request.install()
+daphne_websocket.install()
 # After the embedded Valkey, which has a core of its own then.
 if settings.ONE_CORE:
-    core.settle()
+    cpu_affinity.settle()
 
 # Threads for requests: they wait for Redis and the database, so there are more than cores.
 WORKERS = 16

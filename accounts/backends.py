@@ -9,11 +9,11 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 
-from accounts import guesses
 from accounts.codes import Verified
-from accounts.hashing import spellings
-from accounts.mobile import BadMobile, canonical
 from accounts.models import User
+from accounts.passwords.hashers import spellings
+from accounts.phone_numbers import BadMobile, canonical
+from accounts.throttling import failed_attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Claim:
     """Who a visitor says they are, looked up once: what is counted and what is opened cannot differ."""
 
     user: User | None
-    # What the guess at the password counts for: accounts/guesses.py.
+    # What the guess at the password counts for: accounts/throttling/failed_attempts.py.
     subject: str
 
 
@@ -84,4 +84,4 @@ def find(identity: str) -> User | None:
 def claim_of(identity: str) -> Claim:
     """Look up who a visitor says they are."""
     user = find(identity)
-    return Claim(user, guesses.of_account(user.pk if user else None, meant(identity)))
+    return Claim(user, failed_attempts.of_account(user.pk if user else None, meant(identity)))

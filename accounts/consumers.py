@@ -20,11 +20,14 @@ from django.http import HttpRequest, parse_cookie
 from django.template.loader import render_to_string
 from django.utils import translation
 
-from accounts import live, looks, revoke, sessions, waits
-from accounts.door import session_key
-from accounts.ticker import Ticker
+from accounts import sessions
+from accounts.codes import cooldown_cookie
+from accounts.live import recheck, revocation
+from accounts.live import state as live
+from accounts.live.connection_limits import session_key
+from accounts.live.countdown import Ticker
 from project import redis
-from project.socket import GONE, Socket
+from project.live.socket import GONE, Socket
 from tasks import debug, delivery
 from tasks.gateways import phone
 
@@ -37,8 +40,8 @@ logger = logging.getLogger(__name__)
 # Channels would run every database read of all sockets in one thread, where one slow query stops them all.
 READERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="socket-reader")
 # Seconds between two looks at a page whose words change by themselves. Sooner while a delivery is on its way. Others
-# are looked at together: accounts/looks.py.
-RECHECK = looks.EVERY
+# are looked at together: accounts/live/recheck.py.
+RECHECK = recheck.EVERY
 RECHECK_UNFINISHED = 5
 # Seconds between looks for a row that is just being written: its message is faster than its commit.
 SOON = (0.004, 0.01, 0.04, 0.25, 1.0)
@@ -131,7 +134,7 @@ class PageConsumer(Socket):
         if visitor.user:
             self.user = visitor.user.pk
             # The user's, in whichever browser: a new password ends the sessions of all others.
-            groups.append(revoke.group(visitor.user.pk))
+            groups.append(revocation.group(visitor.user.pk))
         # Join first, then read: the worker is often faster than the browser, and a push to a group
         # that nobody has joined is gone. And join before accepting: only a refused handshake is tried again.
         for group in groups:
@@ -139,8 +142,10 @@ class PageConsumer(Socket):
         # To a Redis that has just died one can still subscribe, and would hear nothing. By a thread of nobody's: a hung
         # one is waited for.
         await asyncio.to_thread(redis.client().ping)
-        if waits.COOKIE in (cookies := _cookies(headers)):
-            self.wait_until = asyncio.get_running_loop().time() + await read(waits.left, cookies, self.browser)
+        if cooldown_cookie.COOKIE in (cookies := _cookies(headers)):
+            self.wait_until = asyncio.get_running_loop().time() + await read(
+                cooldown_cookie.left, cookies, self.browser
+            )
         found = await read(self.snapshot)
         if found is None:
             await self.close()
@@ -288,7 +293,7 @@ class PageConsumer(Socket):
         if self.timer:
             self.timer.cancel()
         loop = asyncio.get_running_loop()
-        self.timer = loop.call_later(seconds * random.uniform(0.8, 1.2), self.poke, looks.LOOK)  # noqa: S311
+        self.timer = loop.call_later(seconds * random.uniform(0.8, 1.2), self.poke, recheck.LOOK)  # noqa: S311
 
     async def look(self, event: Mapping[str, Any]) -> None:
         """Show everything that may have changed. A socket that cannot look is closed: it might outlive its session."""
@@ -296,7 +301,7 @@ class PageConsumer(Socket):
 
 
 # The looks at all pages of this process.
-ROUNDS = looks.Rounds(read)
+ROUNDS = recheck.Rounds(read)
 
 
 class PhoneConsumer(PageConsumer):

@@ -13,7 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.utils.translation import get_language
 
-from accounts import browser, waits
+from accounts.codes import cooldown_cookie
+from accounts.sessions import browser_id
 
 TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="(\w{64})"')
 # In place of the nonce and the token. No page has these bytes: they are no UTF-8.
@@ -36,11 +37,11 @@ def first_page(request: HttpRequest, made: Callable[[], HttpResponse]) -> HttpRe
             _pages[language] = kept.replace(token[1], TOKENS)
         return response
     # Of which the page's socket will be.
-    browser.plant(request.session)
+    browser_id.plant(request.session)
     page = _pages[language].replace(NONCES, request.csp_nonce.encode())  # type: ignore[attr-defined]
     return HttpResponse(page.replace(TOKENS, get_token(request).encode()))
 
 
 def _is_known(request: HttpRequest) -> bool:
     """Tell whether there is anything about this visitor that a page could show."""
-    return settings.SESSION_COOKIE_NAME in request.COOKIES or waits.COOKIE in request.COOKIES
+    return settings.SESSION_COOKIE_NAME in request.COOKIES or cooldown_cookie.COOKIE in request.COOKIES

@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from phonenumbers import country_code_for_region
 
 from accounts.codes import PURPOSES
-from accounts.mobile import BadMobile, WhichCountry, canonical, looks_like_mobile, masked, unformatted
 from accounts.models import USERNAME
+from accounts.phone_numbers import BadMobile, WhichCountry, canonical, looks_like_mobile, masked, unformatted
 from tasks.otp import DIGITS
 
 # Longer than any password that somebody has, and still nothing beside the cost of a hash: at most 16 KB.
@@ -108,7 +108,7 @@ class Form(forms.Form):
 
 
 class ProvenForm(Form):
-    """A form that may bring a proof that no robot sends it; accounts/proof.py knows what it is worth."""
+    """A form that may carry a proof of work; accounts/throttling/proof_of_work.py checks it."""
 
     # Too long is none, and no fault to name.
     altcha = Text(required=False, strip=False)

@@ -17,7 +17,7 @@ from django.http.response import HttpResponse, HttpResponseBase, HttpResponseRed
 from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from accounts import answers, sessions
+from accounts import responses, sessions
 from project import database
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return _away(request, exception)
         if isinstance(exception, BadRequest | SuspiciousOperation):
             logger.info("%s %s: not readable: %s", request.method, request.path, type(exception).__name__)
-            return answers.unreadable(request)
+            return responses.unreadable(request)
         return None
 
 
@@ -97,7 +97,7 @@ def refuse_long_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> C
         most = settings.RECEIPTS_MAX_MEMORY_SIZE if reports else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if length.isdecimal() and int(length) > most:
             logger.info("%s %s: not readable: %s bytes", request.method, request.path, length)
-            return answers.unreadable(request)
+            return responses.unreadable(request)
         return get_response(request)
 
     return middleware
@@ -105,4 +105,4 @@ def refuse_long_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> C
 
 def _away(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.error("%s %s: the database is away: %s", request.method, request.path, type(error).__name__)
-    return answers.away(request)
+    return responses.away(request)

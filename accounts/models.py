@@ -12,9 +12,9 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
-from accounts import names
-from accounts.hashing import composed, spellings
-from accounts.mobile import BadMobile, canonical, looks_like_mobile
+from accounts import usernames
+from accounts.passwords.hashers import composed, spellings
+from accounts.phone_numbers import BadMobile, canonical, looks_like_mobile
 
 USERNAME = re.compile(r"[a-zA-Z0-9_-]{5,20}")
 
@@ -52,7 +52,7 @@ class Users(UserManager["User"]):
                 return user
             if not make:
                 return None
-            user = self.model(username=names.readable(), mobile=mobile)
+            user = self.model(username=usernames.readable(), mobile=mobile)
             user.set_unusable_password()
             try:
                 with transaction.atomic():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from accounts.consumers import PageConsumer, PhoneConsumer, QueueConsumer
-from accounts.door import refuse
+from accounts.live.connection_limits import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

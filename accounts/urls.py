@@ -5,7 +5,10 @@ from __future__ import annotations
 from django.urls import path
 from django.views.generic import RedirectView
 
-from accounts import password_views, proof_views, style, views
+from accounts import views
+from accounts.dev import style_guide
+from accounts.passwords.views import password
+from accounts.throttling.views import challenge
 
 urlpatterns = [
     path("login/", views.login, name="login"),
@@ -15,8 +18,8 @@ urlpatterns = [
     path("logout/", views.logout, name="logout"),
     # Where a password manager looks for the page (W3C, A Well-Known URL for Changing Passwords).
     path(".well-known/change-password", RedirectView.as_view(pattern_name="password"), name="change_password"),
-    path("password/", password_views.password, name="password"),
+    path("password/", password, name="password"),
     path("state/", views.state, name="state"),
-    path("proof/", proof_views.challenge, name="proof"),
-    path("dev/style/", style.style, name="dev_style"),
+    path("proof/", challenge, name="proof"),
+    path("dev/style/", style_guide.style, name="dev_style"),
 ]

@@ -16,16 +16,21 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import answers, browser, codes, devices, guesses, live, proof, sessions, waits
-from accounts.address import hashed_address
+from accounts import codes, responses, sessions
 from accounts.backends import claim_of
+from accounts.codes import cooldown_cookie
 from accounts.first_page import first_page
 from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, WithdrawForm, sent
-from accounts.mobile import masked
+from accounts.live import state as live
 from accounts.models import User
+from accounts.phone_numbers import masked
+from accounts.sessions import browser_id
+from accounts.throttling import failed_attempts, known_devices, proof_of_work
+from accounts.throttling.client_ip import hashed_address
 from project import redis
-from project.push import push, push_after
-from tasks import delivery, withdrawal
+from project.live.push import push, push_after
+from tasks import delivery
+from tasks.delivery import withdraw as withdrawal
 
 if TYPE_CHECKING:
     from accounts.forms import Form
@@ -42,28 +47,30 @@ def login(request: HttpRequest) -> HttpResponse:
     """Show both ways in; take a username or mobile number and a password."""
     if request.method != "POST":
         destination = PasswordForm(request.GET).destination(request)
-        return first_page(request, lambda: render(request, answers.PAGE, {"next": destination}))
+        return first_page(request, lambda: render(request, responses.PAGE, {"next": destination}))
     form = PasswordForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()
-        return answers.refusal(request, word, place="password", field=field, text=form.why())
+        return responses.refusal(request, word, place="password", field=field, text=form.why())
     claim = claim_of(form.cleaned_data["username"])
-    own = devices.knows_account(request, claim.user)
+    own = known_devices.knows_account(request, claim.user)
     try:
         # Counted before it is hashed: of a thousand guesses at once only the first few cost anything.
-        guess = guesses.begin("password", claim.subject, hashed_address(request), own=own, proven=_may_guess(form))
-    except proof.Needed:
-        return answers.proof_needed(request, place="password", again=bool(form.cleaned_data["altcha"]))
-    except guesses.Paused as wait:
-        return answers.refusal(request, "PASSWORD_LIMIT", place="password", status=429, seconds=wait.seconds)
+        guess = failed_attempts.begin(
+            "password", claim.subject, hashed_address(request), own=own, proven=_may_guess(form)
+        )
+    except proof_of_work.Needed:
+        return responses.proof_needed(request, place="password", again=bool(form.cleaned_data["altcha"]))
+    except failed_attempts.Paused as wait:
+        return responses.refusal(request, "PASSWORD_LIMIT", place="password", status=429, seconds=wait.seconds)
     user = auth.authenticate(request, claim=claim, password=form.cleaned_data["password"])
     if user is None:
         guess.was_wrong()
-        return answers.refusal(request, "CREDENTIALS", place="password", tries_left=guess.left, seconds=guess.pause)
+        return responses.refusal(request, "CREDENTIALS", place="password", tries_left=guess.left, seconds=guess.pause)
     guess.was_right()
     if user.mobile:
         # The owner is here: what strangers did to the codes of this number is over.
-        guesses.forgive("code", user.mobile)
+        failed_attempts.forgive("code", user.mobile)
     return _signed_in(request, user, form)
 
 
@@ -74,8 +81,8 @@ def code(request: HttpRequest) -> HttpResponse:
     form = CodeRequestForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()
-        return answers.refusal(request, word, place="code", field=field, text=form.why())
-    own = browser.plant(request.session)
+        return responses.refusal(request, word, place="code", field=field, text=form.why())
+    own = browser_id.plant(request.session)
     try:
         proven = _is_proven(form)
         row = codes.issue(
@@ -85,20 +92,20 @@ def code(request: HttpRequest) -> HttpResponse:
             address=hashed_address(request),
             language=get_language() or settings.LANGUAGE_CODE,
             proven=proven,
-            own=devices.knows_number(request, form.cleaned_data["mobile"]),
+            own=known_devices.knows_number(request, form.cleaned_data["mobile"]),
         )
     except codes.TooFrequent as wait:
         return _too_frequent(request, own, form.cleaned_data["mobile"], wait.seconds)
     except codes.LimitReached as wait:
-        return answers.refusal(request, "SMS_LIMIT", place="code", status=429, seconds=wait.seconds)
-    except guesses.Shut:
-        return answers.refusal(request, "CODES_SHUT", place="code", status=403)
-    except proof.Needed:
-        return answers.proof_needed(request, place="code", again=bool(form.cleaned_data["altcha"]))
+        return responses.refusal(request, "SMS_LIMIT", place="code", status=429, seconds=wait.seconds)
+    except failed_attempts.Shut:
+        return responses.refusal(request, "CODES_SHUT", place="code", status=403)
+    except proof_of_work.Needed:
+        return responses.proof_needed(request, place="code", again=bool(form.cleaned_data["altcha"]))
     except (codes.Unavailable, redis.Unavailable):
-        return answers.refusal(request, "UNAVAILABLE", place="code", status=503, seconds=5)
-    response = answers.state_reply(request, live.of_row(row), place="code", status=202)
-    waits.forget(response, request.COOKIES)
+        return responses.refusal(request, "UNAVAILABLE", place="code", status=503, seconds=5)
+    response = responses.state_reply(request, live.of_row(row), place="code", status=202)
+    cooldown_cookie.forget(response, request.COOKIES)
     return response
 
 
@@ -107,21 +114,21 @@ def code(request: HttpRequest) -> HttpResponse:
 def withdraw(request: HttpRequest) -> HttpResponse:
     """Take back what was asked for last: it was the wrong number. Another may be asked for at once."""
     form = WithdrawForm(sent(request))
-    own = browser.of(request.session)
+    own = browser_id.of(request.session)
     row = delivery.latest(own) if own else None
     if own is None or not form.is_valid() or (row and not form.means(row.mobile)):
         # From a page that has not heard of the newer request: it is shown that one.
-        return answers.state_reply(request, live.of_request(request), place="code", status=200)
+        return responses.state_reply(request, live.of_request(request), place="code", status=200)
     message = None
     if row and withdrawal.withdraw(row.pk):
         logger.info("delivery %s taken back", row.pk[:8])
         row.refresh_from_db(fields=["state", "withdrawn_at"])
-        message = answers.withdrawn(masked(row.mobile), gone=row.state not in withdrawal.STAYED)
+        message = responses.withdrawn(masked(row.mobile), gone=row.state not in withdrawal.STAYED)
     state = live.of_row(row, username=request.user.get_username())
     # Of whatever number it was: this page waits no more.
     push(delivery.group(own), live.WAIT_CHANGED, seconds=0)
-    response = answers.state_reply(request, state, place="code", status=200, message=message)
-    waits.forget(response, request.COOKIES)
+    response = responses.state_reply(request, state, place="code", status=200, message=message)
+    cooldown_cookie.forget(response, request.COOKIES)
     return response
 
 
@@ -132,29 +139,29 @@ def login_code(request: HttpRequest) -> HttpResponse:
     form = CodeForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()
-        return answers.refusal(request, word, place="verify", field=field, text=form.why())
+        return responses.refusal(request, word, place="verify", field=field, text=form.why())
     try:
         verified = codes.check(
-            browser=browser.plant(request.session),
+            browser=browser_id.plant(request.session),
             purpose="login",
             code=form.cleaned_data["code"],
             mobile=form.cleaned_data["mobile"],
             address=hashed_address(request),
-            is_own=partial(devices.knows_number, request),
+            is_own=partial(known_devices.knows_number, request),
         )
     except codes.Wrong as wrong:
-        return answers.refusal(request, "SMS_CODE_WRONG", place="verify", field="code", tries_left=wrong.tries_left)
+        return responses.refusal(request, "SMS_CODE_WRONG", place="verify", field="code", tries_left=wrong.tries_left)
     except codes.Expired:
-        return answers.refusal(request, "SMS_CODE_EXPIRED", place="verify", field="code", tries_left=0)
-    except guesses.Paused as wait:
-        return answers.refusal(request, "CODE_LIMIT", place="verify", status=429, seconds=wait.seconds)
-    except guesses.Shut:
-        return answers.refusal(request, "CODES_SHUT", place="verify", status=403)
+        return responses.refusal(request, "SMS_CODE_EXPIRED", place="verify", field="code", tries_left=0)
+    except failed_attempts.Paused as wait:
+        return responses.refusal(request, "CODE_LIMIT", place="verify", status=429, seconds=wait.seconds)
+    except failed_attempts.Shut:
+        return responses.refusal(request, "CODES_SHUT", place="verify", status=403)
     except codes.Unavailable:
-        return answers.refusal(request, "UNAVAILABLE", place="verify", status=503, seconds=5)
+        return responses.refusal(request, "UNAVAILABLE", place="verify", status=503, seconds=5)
     user = auth.authenticate(request, verified=verified)
     if user is None:
-        return answers.refusal(request, "NO_ACCOUNT", place="verify")
+        return responses.refusal(request, "NO_ACCOUNT", place="verify")
     return _signed_in(request, user, form)
 
 
@@ -162,13 +169,13 @@ def login_code(request: HttpRequest) -> HttpResponse:
 @require_POST
 def logout(request: HttpRequest) -> HttpResponse:
     """End the session and give this browser a fresh one."""
-    before = browser.of(request.session)
+    before = browser_id.of(request.session)
     # A visitor without a row has nothing to end, and ending nothing must leave no row behind.
     if sessions.is_session(request):
         auth.logout(request)
-    browser.replant(request.session)
-    response = answers.gone_to(request, resolve_url("home"))
-    waits.forget(response, request.COOKIES)
+    browser_id.replant(request.session)
+    response = responses.gone_to(request, resolve_url("home"))
+    cooldown_cookie.forget(response, request.COOKIES)
     response.delete_cookie("username", samesite="Lax")
     response.cookies["username"]["secure"] = settings.SESSION_COOKIE_SECURE or ""
     return _tell_tabs(response, before)
@@ -179,15 +186,15 @@ def logout(request: HttpRequest) -> HttpResponse:
 def state(request: HttpRequest) -> HttpResponse:
     """Give the live leaves, for a page whose socket is down, or the state for a program."""
     now = live.of_request(request)
-    if answers.wants_json(request):
+    if responses.wants_json(request):
         return JsonResponse({"code": "OK", "errmsg": "", "username": now.username, **now.as_json()})
     return HttpResponse(live.leaves(now, "account", "delivery", "countdown"))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a POST without a valid token: nothing was changed. The answer brings a token, and what was typed stays."""
-    if answers.wants_json(request):
-        return JsonResponse({"code": "CSRF", "errmsg": answers.errmsg("CSRF")}, status=403)
+    if responses.wants_json(request):
+        return JsonResponse({"code": "CSRF", "errmsg": responses.errmsg("CSRF")}, status=403)
     get_token(request)
     if request.headers.get("HX-Request") == "true":
         # latchkey.js sends the form again, once. Leaves, so that it takes this for an answer of ours.
@@ -198,7 +205,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     # Only the browser itself writes this header. Of a stranger's form nothing comes back: one press would send it.
     if place and request.headers.get("Sec-Fetch-Site") == "same-origin":
         text = _("Nothing was sent: this page had grown old, or your browser keeps no cookies. Please try once more.")
-        return answers.refusal(request, "CSRF", place=place, status=403, text=text)
+        return responses.refusal(request, "CSRF", place=place, status=403, text=text)
     return render(request, "403_csrf.html", status=403)
 
 
@@ -210,15 +217,15 @@ def _too_frequent(request: HttpRequest, own: str, mobile: str, seconds: float) -
     if untold:
         push(delivery.group(own), live.WAIT_CHANGED, seconds=seconds)
     state = state.waiting(seconds)
-    response = answers.refusal(request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=seconds)
+    response = responses.refusal(request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=seconds)
     if untold:
-        waits.remember(response, mobile, seconds, own)
+        cooldown_cookie.remember(response, mobile, seconds, own)
     return response
 
 
 def _is_proven(form: Form) -> bool:
     """Tell whether the form brought a proof of humanity, and use it up. Raises redis.Unavailable."""
-    return settings.ALTCHA == "off" or proof.verify(form.cleaned_data["altcha"])
+    return settings.ALTCHA == "off" or proof_of_work.verify(form.cleaned_data["altcha"])
 
 
 def _may_guess(form: Form) -> bool:
@@ -231,23 +238,23 @@ def _may_guess(form: Form) -> bool:
 
 def _signed_in(request: HttpRequest, user: User, form: Form) -> HttpResponse:
     """Open the session, set what a page may show, tell the other tabs, and send the visitor on."""
-    before = browser.of(request.session)
+    before = browser_id.of(request.session)
     key = request.session.session_key
     auth.login(request, user)
     logger.info("user %s signed in", user.pk)
     # Whoever is signed in already, and signs in again, goes on with the same session.
     if request.session.session_key != key:
-        own = browser.replant(request.session)
+        own = browser_id.replant(request.session)
         if before:
             delivery.move(before, own)
     age = settings.REMEMBERED_AGE if form.cleaned_data["remembered"] else None
     # 0: the cookie ends with the browser.
     request.session.set_expiry(age or 0)
     destination = form.destination(request) or resolve_url(settings.LOGIN_REDIRECT_URL)
-    response = answers.gone_to(request, destination, username=user.username)
+    response = responses.gone_to(request, destination, username=user.username)
     # For display on cached pages only. Nothing trusts it.
     response.set_cookie("username", user.username, max_age=age, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
-    devices.remember(request, response, user)
+    known_devices.remember(request, response, user)
     return _tell_tabs(response, before)
 
 

@@ -21,7 +21,7 @@ async def lag(number: int, seconds: int) -> float:
     """Return the p99 of all countdowns of one round, in ms."""
     # These can be imported when Django stands.
     from accounts.consumers import PageConsumer
-    from accounts.ticker import Ticker
+    from accounts.live.countdown import Ticker
 
     loop = asyncio.get_running_loop()
     lags: list[float] = []

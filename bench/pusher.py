@@ -27,7 +27,7 @@ def main(rounds: int) -> None:
     from channels.layers import get_channel_layer
 
     from project import redis
-    from project.push import push
+    from project.live.push import push
 
     def ours() -> None:
         push("browser.bench", "delivery.changed")

@@ -205,11 +205,11 @@ class Peer:
 
 
 class Latchkey(Peer):
-    """Latchkey's pages, which read their rows. What is pushed to them is what `project.push` publishes."""
+    """Latchkey's pages, which read their rows. What is pushed to them is what `project.live.push` publishes."""
 
     def __init__(self, visitors: list[Visitor], rows: sqlite3.Connection, redis: Redis) -> None:
         """Take whose pages they are, the database, and how to publish."""
-        # What `project.push.published` says; a test holds that it is the same.
+        # What `project.live.push.published` says; a test holds that it is the same.
         super().__init__(visitors, RedisPubSubChannelLayer())
         self.rows, self.redis = rows, redis
         # What stands in each row.

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 from redis import Redis
 
-from project import valkey
+from project.run import valkey
 from tests.support.stack import PATIENCE, ROOT, Part, Stack, free_port, wait_until
 
 if TYPE_CHECKING:

@@ -53,15 +53,14 @@ def main(number: int) -> None:
     # These can be imported when Django stands.
     from django.utils import timezone
 
-    from accounts import browser
-    from accounts.sessions import SessionStore
+    from accounts.sessions import SessionStore, browser_id
     from tasks.models import Delivery, State
 
     made: list[tuple[str, str]] = []
     deliveries = []
     for n in range(number):
         session = SessionStore()
-        own = browser.plant(session)
+        own = browser_id.plant(session)
         session.save()
         deliveries.append(
             Delivery(

@@ -9,4 +9,4 @@ class AdminConfig(DjangoAdminConfig):
     """What `@admin.register` registers with is ours as well."""
 
     # By name, for it stands further up the road.
-    default_site = "accounts.site.Site"
+    default_site = "accounts.admin_site.Site"

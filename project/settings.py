@@ -24,7 +24,9 @@ from huey import Huey
 from phonenumbers import SUPPORTED_REGIONS
 from redis import ConnectionPool
 
-from project import env, signed, valkey, worker
+from project import env
+from project.broker import graceful, serializer
+from project.run import valkey
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -279,13 +281,13 @@ def _huey() -> Huey:
         "immediate": False,
         "results": False,
         # Pickle as it is would let whoever can write to the queue run code in the worker.
-        "serializer": signed.Signed(secret=SECRET_KEY, salt="latchkey.queue"),
+        "serializer": serializer.Signed(secret=SECRET_KEY, salt="latchkey.queue"),
         "connection_pool": QUEUE_POOL,
     }
     if not BROKER_URL:
-        return worker.Graceful(name, **options)
+        return graceful.Graceful(name, **options)
     # Imported here: who has no RabbitMQ does not wait for its client at each start.
-    from project import queue, rabbitmq
+    from project.broker import rabbit_huey, rabbitmq
 
     address = rabbitmq.Address.parse(BROKER_URL)
     if address is None:
@@ -295,7 +297,7 @@ def _huey() -> Huey:
             "Write BROKER_URL=amqp://user:password@host:5672/vhost with special characters as %2F, or leave it out: "
             "the queue is in Redis then.",
         )
-    return queue.RabbitHuey(name, address=address, **options)
+    return rabbit_huey.RabbitHuey(name, address=address, **options)
 
 
 HUEY = _huey()
@@ -308,7 +310,7 @@ GATEWAYS = {
     "aliyun": "tasks.gateways.aliyun.Aliyun",
     "tencent": "tasks.gateways.tencent.Tencent",
     "twilio": "tasks.gateways.twilio.Twilio",
-    "apprise": "tasks.gateways.anything.Anything",
+    "apprise": "tasks.gateways.apprise.Anything",
 }
 SMS_GATEWAYS = env.words("SMS_GATEWAYS", "phone")
 for _name in SMS_GATEWAYS:
@@ -472,14 +474,14 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "project.static.serve",
-    "project.compress.Pages",
-    "project.policy.Policy",
+    "project.web.static.serve",
+    "project.web.compression.Pages",
+    "project.web.csp.Policy",
     "accounts.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "accounts.middleware.refuse_long_bodies",
     "django.middleware.common.CommonMiddleware",
-    "project.wording.explain",
+    "project.web.error_pages.explain",
     "django.middleware.csrf.CsrfViewMiddleware",
     "accounts.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -502,7 +504,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "accounts.context.page",
+                "accounts.context_processors.page",
             ],
         },
     }
@@ -510,7 +512,7 @@ TEMPLATES = [
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.PasswordBackend", "accounts.backends.CodeBackend"]
-PASSWORD_HASHERS = ["accounts.hashing.Argon2"]
+PASSWORD_HASHERS = ["accounts.passwords.hashers.Argon2"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
@@ -520,9 +522,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
         "OPTIONS": {"min_length": PASSWORD_MIN_LENGTH},
     },
-    {"NAME": "accounts.weak.Longest"},
-    {"NAME": "accounts.weak.Common"},
-    {"NAME": "accounts.weak.SiteWords"},
+    {"NAME": "accounts.passwords.validators.Longest"},
+    {"NAME": "accounts.passwords.validators.Common"},
+    {"NAME": "accounts.passwords.validators.SiteWords"},
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
@@ -583,7 +585,7 @@ STATICFILES_DIRS = [BASE_DIR / "static", ("altcha", Path(str(_WIDGET)))]
 # Found where they are installed, so that a server starts without a step before it.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "project.static.Storage"},
+    "staticfiles": {"BACKEND": "project.web.static.Storage"},
 }
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"])

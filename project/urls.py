@@ -6,10 +6,10 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from project import static
+from project.web import static
 
 # Django's own looks for the form's token, so it reads the body that could not be read a second time, and fails.
-handler400 = "accounts.answers.unreadable"
+handler400 = "accounts.responses.unreadable"
 
 urlpatterns = [
     path("", include("home.urls")),

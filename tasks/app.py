@@ -8,7 +8,7 @@ import django
 from django.apps import apps
 from django.conf import settings
 
-from project import valkey
+from project.run import valkey
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 

@@ -14,4 +14,9 @@ class TasksConfig(AppConfig):
     def ready(self) -> None:
         """Import the tasks: `run_huey` only looks for modules called tasks, and an unknown task is dropped."""
         from project import database  # noqa: F401  (watches the connections)
-        from tasks import debug, sms, sweeper, upkeep  # noqa: F401
+        from tasks import (  # noqa: F401
+            debug,
+            periodic,
+            sms,
+            sweeper,
+        )

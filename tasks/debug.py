@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from huey.contrib.djhuey import task
 
 from project import redis
-from project.push import push
+from project.live.push import push
 
 # The group that open self-test pages listen to.
 GROUP = "queue"

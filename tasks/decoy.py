@@ -20,9 +20,9 @@ from django.db import connections
 from django.db.models.functions import Now
 
 from project.prepared import Prepared
-from tasks import circuit
 from tasks.gateways import Answer, Outcome
 from tasks.models import Attempt, Delivery, Report
+from tasks.routing import circuit_breaker
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def send(token: str, gateway: str) -> Answer:
     While the gateway's last real send ended in a fault of its own, so does this: a decoy that always succeeds would
     stand out. That a number is refused is not imitated: a number with an account has had its SMS before.
     """
-    fault = circuit.last_fault(gateway)
+    fault = circuit_breaker.last_fault(gateway)
     answer = fault or Answer(Outcome.ACCEPTED)
     # By the database's clock, as the real ones were measured, so that what came before this is part of it.
     began, now = _clock(token)

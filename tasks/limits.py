@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from project import keys, redis
-from tasks import gate
+from tasks import cooldown
 from tasks.clock import ago
 from tasks.models import Delivery
 
@@ -116,7 +116,7 @@ def forgive(mobile: str) -> int:
     """
     rows = list(Delivery.objects.filter(mobile=mobile, counted=True, created_at__gt=ago(timedelta(days=1))))
     Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(counted=False, resend_at=Now())
-    redis.client().delete(gate.key(mobile))
+    redis.client().delete(cooldown.key(mobile))
     for row in rows:
         take_out(row.pk, of_row(row))
     return len(rows)
@@ -152,7 +152,7 @@ def count_anew(client: Redis) -> None:
     with client.pipeline() as pipe:
         for row in running.order_by("-created_at"):
             left_ms = (row.resend_at - row.now) // timedelta(milliseconds=1) + 1
-            pipe.set(gate.key(row.mobile), row.pk, px=left_ms, nx=True)
+            pipe.set(cooldown.key(row.mobile), row.pk, px=left_ms, nx=True)
         for key, requests in found.items():
             pipe.zadd(key, requests)
             pipe.expire(key, lives[key])

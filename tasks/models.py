@@ -51,7 +51,7 @@ class Delivery(models.Model):
     reason = models.CharField(max_length=8, choices=[(r.value, r.value) for r in Reason], blank=True, default="")
     # The place in the chain of gateways whose turn it is.
     route = models.PositiveSmallIntegerField(default=0, db_default=0)
-    # Who had the last attempt, when it was accepted, and when it was reported on the handset: tasks/usual.py.
+    # Who had the last attempt, when it was accepted, and when it was reported on the handset: see delivery_times.py.
     gateway = models.CharField(max_length=32, blank=True, default="", db_default="")
     sent_at = models.DateTimeField(null=True, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)

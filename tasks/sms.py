@@ -16,10 +16,11 @@ from huey.contrib.djhuey import db_task
 from huey.exceptions import CancelExecution
 
 from project import database
-from tasks import circuit, decoy, delivery, gateways
+from tasks import decoy, delivery, gateways
 from tasks.delivery import Claim
 from tasks.gateways import Message, Outcome
 from tasks.models import Delivery, State
+from tasks.routing import circuit_breaker
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def _come(delivery_id: str) -> Claim | None:
 def _send(claim: Claim) -> State:
     """Make the attempt and return where the delivery stands then."""
     answer = gateways.get(claim.gateway).send(compose(claim.delivery))
-    circuit.note(claim.gateway, answer)
+    circuit_breaker.note(claim.gateway, answer)
     return delivery.record(claim, answer)
 
 

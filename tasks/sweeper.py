@@ -10,7 +10,7 @@ from django.db import close_old_connections, connection
 from huey.contrib.djhuey import HUEY, on_shutdown, on_startup
 
 from project import redis
-from tasks import mend
+from tasks.delivery import recovery
 from tasks.sms import NotYet, send_sms_code
 
 logger = logging.getLogger(__name__)
@@ -31,9 +31,9 @@ _thread: threading.Thread | None = None
 
 def sweep() -> None:
     """Do one round: close dead attempts, end what is too late, ring again for what nobody came for."""
-    mend.reclaim()
-    mend.expire()
-    mend.give_back()
+    recovery.reclaim()
+    recovery.expire()
+    recovery.give_back()
     try:
         # With this many bells in the queue the workers are slow, not deaf: more bells would not help them.
         room = BATCH - HUEY.pending_count()
@@ -42,7 +42,7 @@ def sweep() -> None:
         # No queue, no bells: then this thread does the workers' work, a few at a time.
         logger.warning("the queue is away (%s), so the sweeper sends by itself", type(error).__name__)
         room, send = BATCH_ALONE, _send
-    for delivery_id in mend.overdue(room) if room > 0 else []:
+    for delivery_id in recovery.overdue(room) if room > 0 else []:
         send(delivery_id)
 
 

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from huey.contrib.djhuey import HUEY
 
 from project import redis
-from tasks import debug, mend, sweeper
+from tasks import debug, sweeper
+from tasks.delivery import recovery
 from tasks.gateways import phone
 
 # Seconds: older than this, nobody is at work.
@@ -39,8 +40,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def _not_ready() -> str:
     """Return the first part that is not ready, empty when all are."""
     try:
-        waiting = mend.oldest_waiting()
-        mend.check_writable()
+        waiting = recovery.oldest_waiting()
+        recovery.check_writable()
     except DatabaseError:
         return "database"
     try:

@@ -25,7 +25,7 @@ import phonenumbers
 from django.conf import settings
 
 from tasks.gateways import Outcome, Reason, Receipt, http
-from tasks.gateways.dialect import (
+from tasks.gateways.status_codes import (
     CARRIER,
     REFERENCE,
     Request,

@@ -17,7 +17,7 @@ from typing import IO
 from django.conf import settings
 from django.utils import timezone
 
-from project.push import push
+from project.live.push import push
 from tasks.gateways import Answer, Message, Outcome
 
 # The group that open phone pages listen to.

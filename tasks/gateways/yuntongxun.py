@@ -23,7 +23,7 @@ import phonenumbers
 from django.conf import settings
 
 from tasks.gateways import Answer, Forged, Outcome, Reason, Receipt, http
-from tasks.gateways.dialect import CARRIER, REFERENCE, Request, Row, Verdict, exchange, judge, read_object, word
+from tasks.gateways.status_codes import CARRIER, REFERENCE, Request, Row, Verdict, exchange, judge, read_object, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from accounts import address
-from accounts.address import client_address, hashed_address, socket_address
+from accounts.throttling import client_ip
+from accounts.throttling.client_ip import client_address, hashed_address, socket_address
 
 PEER = "10.0.0.1"
 
@@ -27,7 +27,7 @@ def asked(*lines: str) -> tuple[str, str]:
 def one_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have one proxy in front, and nothing warned of yet."""
     monkeypatch.setattr("django.conf.settings.TRUSTED_PROXIES", 1)
-    monkeypatch.setattr(address, "_warned_at", float("-inf"))
+    monkeypatch.setattr(client_ip, "_warned_at", float("-inf"))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_word_that_cannot_be_read_is_the_proxy_s_and_is_warned_of_once(
     node: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     node = node.encode("utf-8").decode("latin-1")
-    with caplog.at_level(logging.WARNING, "accounts.address"):
+    with caplog.at_level(logging.WARNING, "accounts.throttling.client_ip"):
         assert asked(f"198.51.100.1, {node}") == (PEER, PEER)
         assert asked(node) == (PEER, PEER)
     assert len(caplog.messages) == 1, caplog.messages

@@ -19,7 +19,7 @@ import pytest
 import redis
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from accounts.mobile import masked
+from accounts.phone_numbers import masked
 from tasks import otp
 from tests.support.numbers import number
 from tests.support.person import leaves

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers.phonenumberutil import _VALID_PUNCTUATION
 
-from accounts.mobile import BadMobile, WhichCountry, canonical, example, looks_like_mobile, masked
+from accounts.phone_numbers import BadMobile, WhichCountry, canonical, example, looks_like_mobile, masked
 from tests.support.stack import Stack
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from django.contrib.auth.password_validation import CommonPasswordValidator, val
 from django.core.exceptions import ValidationError
 
 from accounts.models import User
-from accounts.weak import Common
+from accounts.passwords.validators import Common
 from tests.support.numbers import number
 from tests.support.person import leaves
 from tests.support.stack import BIN, ROOT, Stack

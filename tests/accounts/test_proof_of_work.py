@@ -13,8 +13,9 @@ import pytest
 from django.conf import settings as loaded
 from django.test import Client
 
-from accounts import proof
-from project import keys, redis, valkey
+from accounts.throttling import proof_of_work
+from project import keys, redis
+from project.run import valkey
 from tests.support.numbers import number
 from tests.support.person import leaves
 from tests.support.stack import Stack
@@ -50,7 +51,7 @@ def solve(given: dict[str, Any]) -> altcha.Payload:
 
 def solved() -> dict[str, Any]:
     """Return a fresh proof as it is before it is wrapped up."""
-    return solve(proof.challenge()).to_dict()
+    return solve(proof_of_work.challenge()).to_dict()
 
 
 def wrapped(value: object) -> str:
@@ -61,7 +62,9 @@ def wrapped(value: object) -> str:
 def made(**fields: Any) -> str:
     """Return the solved challenge of somebody who knows how they are made."""
     fields = {"hmac_secret": keys.derive("altcha"), "expires_at": int(time.time()) + 60, **fields}
-    return solve(altcha.create_challenge(proof.ALGORITHM, proof.ROUNDS, counter=3, **fields).to_dict()).to_base64()
+    return solve(
+        altcha.create_challenge(proof_of_work.ALGORITHM, proof_of_work.ROUNDS, counter=3, **fields).to_dict()
+    ).to_base64()
 
 
 # --- What a proof is worth
@@ -70,10 +73,10 @@ def made(**fields: Any) -> str:
 def test_a_proof_is_taken_once(site: Settings) -> None:
     """T-19."""
     one, another = wrapped(solved()), wrapped(solved())
-    assert proof.verify(one)
-    assert not proof.verify(one)
-    assert proof.verify(another)
-    assert not proof.verify(another)
+    assert proof_of_work.verify(one)
+    assert not proof_of_work.verify(one)
+    assert proof_of_work.verify(another)
+    assert not proof_of_work.verify(another)
 
 
 def test_of_many_who_hand_in_the_same_proof_at_once_one_is_believed(site: Settings) -> None:
@@ -81,7 +84,7 @@ def test_of_many_who_hand_in_the_same_proof_at_once_one_is_believed(site: Settin
     whole = solved()
     payloads = [wrapped({**whole, "more": n}) for n in range(16)]
     assert len(set(payloads)) == 16
-    assert sorted(together([lambda payload=payload: proof.verify(payload) for payload in payloads])) == [  # type: ignore[misc]
+    assert sorted(together([lambda payload=payload: proof_of_work.verify(payload) for payload in payloads])) == [  # type: ignore[misc]
         *[False] * 15,
         True,
     ]
@@ -90,24 +93,24 @@ def test_of_many_who_hand_in_the_same_proof_at_once_one_is_believed(site: Settin
 def test_a_used_proof_is_remembered_longer_than_it_lives_and_not_for_ever(site: Settings) -> None:
     """T-19."""
     whole = solved()
-    assert proof.verify(wrapped(whole))
+    assert proof_of_work.verify(wrapped(whole))
     (key,) = redis.client().keys("proof:*")
     left = whole["challenge"]["parameters"]["expiresAt"] - time.time()
-    assert 0 < left <= proof.LIFETIME
-    assert left < redis.client().ttl(key) <= left + proof.SLACK + 1
+    assert 0 < left <= proof_of_work.LIFETIME
+    assert left < redis.client().ttl(key) <= left + proof_of_work.SLACK + 1
 
 
 def test_a_proof_that_comes_too_late_is_none(site: Settings) -> None:
-    assert proof.verify(made()), "or this test means nothing"
-    assert not proof.verify(made(expires_at=int(time.time()) - 1))
+    assert proof_of_work.verify(made()), "or this test means nothing"
+    assert not proof_of_work.verify(made(expires_at=int(time.time()) - 1))
 
 
 def test_a_sum_that_we_have_not_set_proves_nothing(site: Settings) -> None:
     """A robot would set itself the easiest."""
-    assert not proof.verify(made(hmac_secret=b"somebody's own"))
-    assert not proof.verify(made(hmac_secret=None))
+    assert not proof_of_work.verify(made(hmac_secret=b"somebody's own"))
+    assert not proof_of_work.verify(made(hmac_secret=None))
     # Ours are signed for this and nothing else: another purpose's key is another key.
-    assert not proof.verify(made(hmac_secret=keys.derive("queue")))
+    assert not proof_of_work.verify(made(hmac_secret=keys.derive("queue")))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +135,7 @@ def test_a_proof_that_was_changed_is_none(site: Settings, where: str, name: str,
     # One of three thousand solutions is 1, which is True.
     assert (type(part[name]), part[name]) != (type(value), value)
     part[name] = value
-    assert not proof.verify(wrapped(whole))
+    assert not proof_of_work.verify(wrapped(whole))
     assert redis.client().keys("proof:*") == [], "somebody else's proof could be used up"
 
 
@@ -141,11 +144,11 @@ def test_a_change_of_secret_key_keeps_the_proofs_under_way(site: Settings) -> No
     old = site.SECRET_KEY
     before, later = wrapped(solved()), wrapped(solved())
     site.SECRET_KEY, site.SECRET_KEY_FALLBACKS = OTHER_KEY, [old]
-    assert proof.verify(before)
-    assert not proof.verify(before)
-    assert proof.verify(wrapped(solved()))
+    assert proof_of_work.verify(before)
+    assert not proof_of_work.verify(before)
+    assert proof_of_work.verify(wrapped(solved()))
     site.SECRET_KEY_FALLBACKS = []
-    assert not proof.verify(later), "a key that was taken away still counts"
+    assert not proof_of_work.verify(later), "a key that was taken away still counts"
 
 
 def garbage() -> dict[str, object]:
@@ -177,7 +180,7 @@ def garbage() -> dict[str, object]:
 @pytest.mark.parametrize("what", garbage())
 def test_garbage_is_no_proof_and_no_trouble(site: Settings, what: str) -> None:
     """T-81."""
-    assert proof.verify(garbage()[what]) is False  # type: ignore[arg-type]
+    assert proof_of_work.verify(garbage()[what]) is False  # type: ignore[arg-type]
 
 
 # JSON has one kind of number and Python has two: 1000.0 is signed like 1000, and then it is no count of rounds.
@@ -188,8 +191,8 @@ def test_a_number_of_another_kind_is_no_trouble(site: Settings, name: str, value
     whole = solved()
     parameters = whole["challenge"]["parameters"]
     parameters[name] = value(parameters[name])
-    assert proof.verify(wrapped(whole)) in {True, False}
-    assert not proof.verify(wrapped(whole))
+    assert proof_of_work.verify(wrapped(whole)) in {True, False}
+    assert not proof_of_work.verify(wrapped(whole))
 
 
 def test_without_redis_nothing_is_believed(site: Settings) -> None:
@@ -199,13 +202,13 @@ def test_without_redis_nothing_is_believed(site: Settings) -> None:
     server.send_signal(signal.SIGSTOP)
     try:
         with pytest.raises(redis.Unavailable):
-            proof.verify(payload)
+            proof_of_work.verify(payload)
         # Who brings none has not asked Redis anything.
-        assert not proof.verify("")
-        assert not proof.verify("nonsense")
+        assert not proof_of_work.verify("")
+        assert not proof_of_work.verify("nonsense")
     finally:
         server.send_signal(signal.SIGCONT)
-    assert proof.verify(wrapped(solved()))
+    assert proof_of_work.verify(wrapped(solved()))
 
 
 # --- Where a challenge comes from
@@ -225,7 +228,7 @@ def test_a_challenge_says_nothing_about_anybody_and_is_kept_nowhere(site: Settin
         }
     assert first.json() != second.json()
     assert redis.client().keys("*") == []
-    assert proof.verify(solve(first.json()).to_base64())
+    assert proof_of_work.verify(solve(first.json()).to_base64())
     assert Client().post("/proof/").status_code == 405
 
 

@@ -14,7 +14,7 @@ import pytest
 from channels.layers import get_channel_layer
 from django.conf import settings
 
-from project.run import DAPHNE
+from project.run.runner import DAPHNE
 from tests.support.numbers import number
 from tests.support.person import Person
 from tests.support.raw import RawSocket, frame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.door import Door
+from accounts.live.connection_limits import Door
 
 
 @pytest.fixture

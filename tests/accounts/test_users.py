@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from django.core.exceptions import ValidationError
 
-from accounts import names
-from accounts.mobile import BadMobile, canonical, looks_like_mobile
+from accounts import usernames
 from accounts.models import USERNAME, User
+from accounts.phone_numbers import BadMobile, canonical, looks_like_mobile
 from tests.support.numbers import number
 from tests.support.stack import Stack
 from tests.support.together import together
@@ -107,12 +107,12 @@ def test_whatever_a_number_may_look_like_is_no_name(text: str) -> None:
 
 def test_readable_names_are_names() -> None:
     """What an account made by a code is called: readable, allowed, and hardly ever the same."""
-    made = [names.readable() for _ in range(500)]
+    made = [usernames.readable() for _ in range(500)]
     for name in made:
         assert re.fullmatch(r"[a-z]+-[a-z]+-[0-9]{4}", name)
         assert not refused(name)
     assert len(set(made)) > 490
-    longest = f"{max(names.QUALITIES, key=len)}-{max(names.CREATURES, key=len)}-0000"
+    longest = f"{max(usernames.QUALITIES, key=len)}-{max(usernames.CREATURES, key=len)}-0000"
     assert len(longest) <= 20, longest
 
 

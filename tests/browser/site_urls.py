@@ -9,7 +9,8 @@ from django.template.loader import render_to_string
 from django.urls import path
 from django.views import defaults
 
-from accounts import answers, fresh, views
+from accounts import responses, views
+from accounts.passwords import reauthentication
 from project.urls import handler400, urlpatterns
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def error(request: HttpRequest, name: str) -> HttpResponse:
     """Answer as the site does when that has happened; under DEBUG Django would show pages of its own."""
     match name:
         case "400":
-            return answers.unreadable(request)
+            return responses.unreadable(request)
         case "403":
             return defaults.permission_denied(request, Exception())
         case "403_csrf":
@@ -32,14 +33,14 @@ def error(request: HttpRequest, name: str) -> HttpResponse:
         case "500":
             return defaults.server_error(request)
         case "503":
-            return answers.away(request)
+            return responses.away(request)
     # The proxy's: docs/operators.md.
     return HttpResponse(render_to_string(f"{name}.html"), status=429)
 
 
 def grow_old(request: HttpRequest) -> HttpResponse:
     """Let the visitor's sign-in be longer ago than a password may be set."""
-    request.session.pop(fresh.KEY, None)
+    request.session.pop(reauthentication.KEY, None)
     return HttpResponse()
 
 

@@ -11,7 +11,7 @@ import altcha
 import pytest
 from playwright.sync_api import expect
 
-from accounts import proof
+from accounts.throttling import proof_of_work
 from tests.browser.looks import LOOKS, faults, overflow
 from tests.support.numbers import number
 from tests.support.stack import Stack
@@ -144,7 +144,11 @@ def test_a_proof_that_does_not_count_waits_for_the_visitor(visit: Callable[..., 
     ready(tab)
     sent = posts(tab.page)
     foreign = altcha.create_challenge(
-        proof.ALGORITHM, proof.ROUNDS, counter=3, expires_at=int(time.time()) + 60, hmac_secret="not the site's"
+        proof_of_work.ALGORITHM,
+        proof_of_work.ROUNDS,
+        counter=3,
+        expires_at=int(time.time()) + 60,
+        hmac_secret="not the site's",
     )
     forged = json.dumps(foreign.to_dict())
     tab.page.route("**/proof/", lambda route: route.fulfill(body=forged, content_type="application/json"))

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from accounts import style
+from accounts.dev import style_guide
 from tasks.gateways import Reason
 from tasks.models import State
 
@@ -80,8 +80,8 @@ def test_no_state_and_no_reason_is_missing(visit: Callable[..., Visitor], stack:
     tab = open_style(visit, stack)
     states = tab(".travel .delivery").evaluate_all("(all) => all.map((each) => each.dataset.state)")
     assert set(states) == {"", *State.values}
-    assert {each.state.reason for each in style.deliveries()} == {reason.value for reason in Reason}
-    assert {each.state.pace for each in style.deliveries()} == {"", "usual", "slow"}
+    assert {each.state.reason for each in style_guide.deliveries()} == {reason.value for reason in Reason}
+    assert {each.state.pace for each in style_guide.deliveries()} == {"", "usual", "slow"}
     # No two look and read the same.
     told = tab(".travel .delivery").evaluate_all("(all) => all.map((each) => each.innerText)")
     assert len(told) == len(set(told))

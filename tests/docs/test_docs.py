@@ -22,7 +22,8 @@ from dotenv import dotenv_values
 from packaging.requirements import Requirement
 
 from accounts.routing import PLACES
-from project import run, worker
+from project.broker import graceful
+from project.run import runner
 from tasks import delivery
 from tasks.gateways import Answer, Outcome, Reason
 from tasks.models import Attempt, Delivery, State
@@ -214,7 +215,7 @@ def test_the_changelog_begins_with_our_version() -> None:
 
 def test_the_units_start_the_parts_with_the_options_of_make_run() -> None:
     units = dict(listings(ROOT / "docs" / "operators.md"))
-    for name, script, options in (("web", "daphne", run.DAPHNE), ("worker", "huey_consumer", run.HUEY)):
+    for name, script, options in (("web", "daphne", runner.DAPHNE), ("worker", "huey_consumer", runner.HUEY)):
         unit = units[f"/etc/systemd/system/latchkey-{name}.service"].replace("\\\n", " ")
         said = re.search(rf"^ExecStart=\S+/{script} (.*)$", unit, re.MULTILINE)
         assert said, name
@@ -224,7 +225,7 @@ def test_the_units_start_the_parts_with_the_options_of_make_run() -> None:
             del words[:4]
         if name == "worker":
             # A deploy may take its time; Ctrl-C may not.
-            options = [str(worker.GRACE) if word == str(run.WORKER_GRACE) else word for word in options]
+            options = [str(graceful.GRACE) if word == str(runner.WORKER_GRACE) else word for word in options]
         assert words == options
 
 

@@ -22,7 +22,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.urls import URLPattern, URLResolver, get_resolver, path
 
-from project.front import Front, ThisMachineOnly
+from project.server.asgi_wrapper import Front, ThisMachineOnly
 from tests.accounts.test_input import PRODUCTION, code_for
 from tests.accounts.test_login import ELSEWHERE, HERE
 from tests.support.numbers import number
@@ -333,7 +333,7 @@ def test_what_breaks_around_django_has_an_answer_as_well(caplog: pytest.LogCaptu
     late = through(Front(breaks), {**scope, "path": "/late/"})
     assert late == [late[0], {"type": "http.response.body", "body": b""}]
     said = [record.name for record in caplog.records if record.levelno >= logging.WARNING]
-    assert said == ["project.front"] * 2
+    assert said == ["project.server.asgi_wrapper"] * 2
 
 
 # --- The nonce ---

@@ -34,7 +34,7 @@ SERVE = """
 import asyncio, json, os, sys
 from project import core
 core.settle(sys.argv[1])
-from project.pool import Lanes
+from project.server.thread_pools import Lanes
 from tests.project.test_thread_pools import ask
 on = {}
 def application(environ, start_response):

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from project import push, redis, valkey
+from project import redis
+from project.live import push
+from project.run import valkey
 from tests.support.stack import ROOT, wait_until
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ PATIENCE = 30
 BRIEF = f"""
 import django
 django.setup()
-from project.push import push
+from project.live.push import push
 for n in range(500):
     push({GROUP!r}, "brief", n=n)
 """

@@ -28,9 +28,9 @@ import pytest
 from pika.exceptions import ChannelClosedByBroker
 from redis import ConnectionPool
 
-from project.queue import RabbitStorage
-from project.rabbitmq import DELIVERY_LIMIT, MOST_DEAD, STABLE, Address, Away
-from project.signed import Signed
+from project.broker.rabbit_huey import RabbitStorage
+from project.broker.rabbitmq import DELIVERY_LIMIT, MOST_DEAD, STABLE, Address, Away
+from project.broker.serializer import Signed
 from tasks.delivery import LEASE
 from tests.support import services
 from tests.support.faultproxy import FaultProxy

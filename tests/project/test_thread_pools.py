@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.http import HttpResponse, StreamingHttpResponse
 
-from project import pool
-from project.body import MOST_BODY
+from project.server import thread_pools
+from project.server.daphne_body import MOST_BODY
 from tests.support.stack import wait_until
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def client(scope: dict[str, Any]) -> str:
     return str(scope["client"][0])
 
 
-def lanes_of(site: Site) -> pool.Lanes:
+def lanes_of(site: Site) -> thread_pools.Lanes:
     """Return the pools in front of a site."""
-    return pool.Lanes(site, workers=WORKERS, hashers=HASHERS, address_of=client)
+    return thread_pools.Lanes(site, workers=WORKERS, hashers=HASHERS, address_of=client)
 
 
 async def ask(
@@ -117,7 +117,7 @@ def test_who_would_wait_for_ever_is_told_so() -> None:
     async def crowd() -> None:
         site = Site()
         lanes = lanes_of(site)
-        many = [f"10.0.0.{n % 4}" for n in range(pool.MOST_WAITING)]
+        many = [f"10.0.0.{n % 4}" for n in range(thread_pools.MOST_WAITING)]
         logins = [asyncio.create_task(ask(lanes, "POST", "/login/", address=address)) for address in many]
         await asyncio.sleep(0)
         try:
@@ -136,9 +136,9 @@ def test_one_address_fills_no_more_than_its_share_of_the_queue() -> None:
     async def crowd() -> None:
         site = Site()
         lanes = lanes_of(site)
-        flood = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(pool.MOST_WAITING)]
+        flood = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(thread_pools.MOST_WAITING)]
         await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
-        refused = pool.MOST_WAITING - pool.MOST_WAITING_OF_ADDRESS
+        refused = thread_pools.MOST_WAITING - thread_pools.MOST_WAITING_OF_ADDRESS
         await asyncio.to_thread(wait_until, lambda: sum(task.done() for task in flood) == refused)
         assert {task.result() for task in flood if task.done()} == {503}
         other = asyncio.create_task(ask(lanes, "POST", "/login/", address="10.0.0.1"))
@@ -148,7 +148,9 @@ def test_one_address_fills_no_more_than_its_share_of_the_queue() -> None:
             site.pass_one()
         await asyncio.wait_for(other, 30)
         assert other.result() == 200
-        assert sum(not task.done() for task in flood) >= pool.MOST_WAITING_OF_ADDRESS - 4, "it did not wait for those"
+        assert sum(not task.done() for task in flood) >= thread_pools.MOST_WAITING_OF_ADDRESS - 4, (
+            "it did not wait for those"
+        )
         site.go.set()
         await asyncio.gather(*flood)
 
@@ -185,7 +187,9 @@ def test_what_is_being_worked_on_counts_until_it_is_done() -> None:
         await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
         leaves.set()
         assert await asyncio.wait_for(asyncio.gather(*gone), 30) == [0] * HASHERS
-        others = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(pool.MOST_WAITING_OF_ADDRESS)]
+        others = [
+            asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(thread_pools.MOST_WAITING_OF_ADDRESS)
+        ]
         await asyncio.to_thread(wait_until, lambda: sum(task.done() for task in others) == HASHERS)
         assert [task.result() for task in others if task.done()] == [503] * HASHERS
         site.go.set()
@@ -218,7 +222,7 @@ class Tells:
 def told(application: Any, *pieces: dict[str, Any]) -> list[dict[str, Any]]:
     """Send one request and return what is answered."""
     said: list[dict[str, Any]] = []
-    asyncio.run(visit(pool.Pool(application, workers=1), said.append, *pieces))
+    asyncio.run(visit(thread_pools.Pool(application, workers=1), said.append, *pieces))
     return said
 
 
@@ -284,7 +288,7 @@ def test_a_stream_goes_out_as_it_comes() -> None:
         if event["type"] == "http.response.body":
             heard.append(event["body"])
 
-    asyncio.run(visit(pool.Pool(application, workers=1), hear))
+    asyncio.run(visit(thread_pools.Pool(application, workers=1), hear))
     assert heard == [*(b"%d" % number for number in range(50)), b""]
     assert application.closed.wait(10)
 
@@ -296,7 +300,7 @@ def test_a_stream_that_breaks_is_not_ended_well() -> None:
 
     said: list[dict[str, Any]] = []
     with pytest.raises(LookupError, match="in the middle"):
-        asyncio.run(visit(pool.Pool(Tells(StreamingHttpResponse(pieces())), workers=1), said.append))
+        asyncio.run(visit(thread_pools.Pool(Tells(StreamingHttpResponse(pieces())), workers=1), said.append))
     assert said[-1] == {"type": "http.response.body", "body": b"one", "more_body": True}
 
 
@@ -311,7 +315,7 @@ def test_a_thread_that_streams_ends_when_nobody_takes_it(ends: str) -> None:
             yield b"more"
 
     application = Tells(StreamingHttpResponse(pieces()))
-    pooled = pool.Pool(application, workers=1)
+    pooled = thread_pools.Pool(application, workers=1)
 
     class Left(Exception):
         """The server raises such a thing where it cannot send."""

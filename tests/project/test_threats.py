@@ -20,8 +20,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Guesses, User
-from project import valkey
-from project.body import MOST_PATIENCE
+from project.run import valkey
+from project.server.daphne_body import MOST_PATIENCE
 from tasks.models import random_id
 from tests.support.faultproxy import FaultProxy
 from tests.support.numbers import number
@@ -399,9 +399,9 @@ def test_nothing_that_must_not_be_guessed_comes_from_a_guessable_source() -> Non
         for path in SOURCES
         if re.search(r"^(?:import random|from random import)", path.read_text(), re.MULTILINE)
     }
-    assert "project/valkey.py" in users, "or this test means nothing"
-    pages = {"accounts/consumers.py", "accounts/looks.py"}
-    assert users <= {"project/valkey.py", "project/rabbitmq.py", "tasks/decoy.py", *pages}
+    assert "project/run/valkey.py" in users, "or this test means nothing"
+    pages = {"accounts/consumers.py", "accounts/live/recheck.py"}
+    assert users <= {"project/run/valkey.py", "project/broker/rabbitmq.py", "tasks/decoy.py", *pages}
     # A UUID is no secret (ASVS 5.0, 11.5.1). This one only sets two requests to a provider apart.
     assert [path.name for path in SOURCES if "uuid" in path.read_text()] == ["aliyun.py"]
 
@@ -412,13 +412,13 @@ def test_nothing_that_must_not_be_guessed_comes_from_a_guessable_source() -> Non
 # the monotonic clock, which nobody sets.
 CLOCKS = {
     # Django's own sessions end by the web server's clock, as Django ends them.
-    "accounts/sessions.py",
+    "accounts/sessions/__init__.py",
     # How long ago the password was proved; a time in the future is none.
-    "accounts/fresh.py",
+    "accounts/passwords/reauthentication.py",
     # How long a page counts down after a reload. Whether a code may be asked for is not decided there.
-    "accounts/waits.py",
+    "accounts/codes/cooldown_cookie.py",
     # A proof of humanity ends; that it is used once is Redis's matter.
-    "accounts/proof.py",
+    "accounts/throttling/proof_of_work.py",
     # How many minutes the SMS says, at least one.
     "tasks/sms.py",
     # The self-test's stop watch.

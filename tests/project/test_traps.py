@@ -19,9 +19,9 @@ from huey.exceptions import HueyException
 from huey.serializer import SignedSerializer
 
 from accounts.sessions import hashed
+from project.broker.graceful import Graceful
+from project.broker.serializer import Signed
 from project.redis import client
-from project.signed import Signed
-from project.worker import Graceful
 from tasks.sms import send_sms_code
 from tests.support.numbers import number
 from tests.support.stack import wait_until

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from project import env, valkey
+from project import env
+from project.run import valkey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

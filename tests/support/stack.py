@@ -29,7 +29,7 @@ import httpx
 import redis
 
 from accounts.sessions import hashed
-from project import valkey
+from project.run import valkey
 from tests.support.person import Person
 from tests.support.phone import Handset
 

@@ -77,7 +77,7 @@ def service(settings: Settings) -> Iterator[Service]:
 
 
 def send(**changes: str) -> Answer:
-    from tasks.gateways.anything import Anything
+    from tasks.gateways.apprise import Anything
 
     return Anything().send(message(**changes))
 
@@ -158,7 +158,7 @@ def test_nothing_secret_is_written_down(service: Service, caplog: pytest.LogCapt
 
 
 def test_it_promises_neither_reports_nor_safe_repeats() -> None:
-    from tasks.gateways.anything import Anything
+    from tasks.gateways.apprise import Anything
 
     assert not Anything.idempotent
     assert not isinstance(Anything(), Reporting)

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from accounts.models import User
-from tasks import decoy, delivery, otp, promise
+from tasks import decoy, delivery, otp
+from tasks.delivery import accept
 from tasks.gateways import Answer, Outcome
 from tasks.models import Delivery
 from tests.support.numbers import number
@@ -311,7 +312,7 @@ def test_a_delivery_stays_what_its_first_attempt_was(db: None, settings: Any, be
         "address": "c" * 32,
         "language": "en",
     }
-    row = promise.accept("a" * 32, **wish)
+    row = accept.accept("a" * 32, **wish)
     for _ in range(2):
         claim = delivery.claim(row.pk)
         assert claim

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import redis
 
-from project import valkey
-from tasks.mend import OVERDUE
+from project.run import valkey
+from tasks.delivery.recovery import OVERDUE
 from tests.support.numbers import number
 from tests.support.provider import SMS, Provider, Request
 from tests.support.stack import PATIENCE, Part, Stack, wait_until

@@ -30,11 +30,13 @@ from hypothesis.stateful import (
 )
 from redis import Redis
 
-from accounts import codes, guesses
+from accounts import codes
 from accounts.models import Guesses
-from project import redis, valkey
-from tasks import delivery, gate, limits, mend, receipts, withdrawal
-from tasks.delivery import Claim
+from accounts.throttling import failed_attempts
+from project import redis
+from project.run import valkey
+from tasks import cooldown, delivery, limits, receipts
+from tasks.delivery import Claim, recovery, withdraw
 from tasks.gateways import Answer, Outcome, Reason, Receipt
 from tasks.models import Attempt, Delivery, Report
 
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
 COOLDOWN = 53
 TTL = 250
-# Nine tenths of it, tasks/delivery.py.
+# Nine tenths of it, tasks/delivery/__init__.py.
 USEFUL = 225
 RETRY, LEASE, OVERDUE = 5, 15, 2
 TRIES, ATTEMPTS = 5, 4
@@ -200,7 +202,7 @@ class Machine(RuleBasedStateMachine):
             said = f"wrong, {wrong.tries_left} left"
         except codes.Expired:
             said = "expired"
-        except guesses.Paused:
+        except failed_attempts.Paused:
             said = "paused"
         failed, paused = self.failures.get(found.mobile, (0, 0))
         if until <= self.now:
@@ -228,7 +230,7 @@ class Machine(RuleBasedStateMachine):
         """Press "wrong number?", once or again. The gates stay as they are; the page asks for its newest only."""
         promise = data.draw(st.sampled_from(self.promises))
         may = not promise.withdrawn and not promise.used
-        assert withdrawal.withdraw(promise.id) == may
+        assert withdraw.withdraw(promise.id) == may
         if not may:
             return
         promise.withdrawn = True
@@ -318,9 +320,9 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         """Do a round of the sweeper."""
-        mend.reclaim()
-        mend.expire()
-        rung = set(mend.overdue(100))
+        recovery.reclaim()
+        recovery.expire()
+        rung = set(recovery.overdue(100))
         for promise in self.promises:
             last = promise.tries[-1] if promise.tries else None
             if promise.state == "sending" and last and self.now - last.began > LEASE:
@@ -474,7 +476,7 @@ class Machine(RuleBasedStateMachine):
             return
         for mobile in NUMBERS:
             holder, until = self.gates.get(mobile, ("", 0))
-            real = cast("bytes | None", redis.client().get(gate.key(mobile)))
+            real = cast("bytes | None", redis.client().get(cooldown.key(mobile)))
             assert (real.decode() if real else "") == (holder if until > self.now else "")
 
 
@@ -556,7 +558,7 @@ def test_what_is_taken_back_while_it_is_sent_is_not_tried_again(site: None, said
     row = codes.issue(**WISH)
     claim = delivery.claim(row.pk)
     assert claim
-    assert withdrawal.withdraw(row.pk)
+    assert withdraw.withdraw(row.pk)
     row.refresh_from_db()
     assert row.state == "sending", "somebody holds it"
     assert delivery.record(claim, Answer(said)) == state
@@ -567,19 +569,19 @@ def test_what_is_taken_back_while_it_is_sent_is_not_tried_again(site: None, said
         codes.issue(**WISH)
     with pytest.raises(codes.Expired):
         codes.check(browser=BROWSERS[0], purpose="login", code=row.code, address="c" * 32)
-    assert not withdrawal.withdraw(row.pk), "once"
+    assert not withdraw.withdraw(row.pk), "once"
 
 
 def test_the_row_minds_the_cooldown_when_redis_has_forgotten_it(site: None) -> None:
     """Found by a chaos run: Redis was emptied between the gate of one request and its row, and a second came in."""
     first = codes.issue(**WISH)
     # What is left when the gates were counted anew before the first one's row was there.
-    redis.client().delete(gate.key(first.mobile))
+    redis.client().delete(cooldown.key(first.mobile))
     with pytest.raises(codes.TooFrequent) as refused:
         codes.issue(**WISH | {"browser": BROWSERS[1]})
     assert COOLDOWN - 5 < refused.value.seconds <= COOLDOWN
     assert Delivery.objects.count() == 1
-    assert not redis.client().exists(gate.key(first.mobile)), "nobody waits longer than the row says"
+    assert not redis.client().exists(cooldown.key(first.mobile)), "nobody waits longer than the row says"
 
 
 def pass_cooldown() -> None:

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from tasks import circuit, gateways
-from tasks.gateways import Answer, Outcome, Reason, aliyun, dialect, http, tencent, twilio, yuntongxun
+from tasks import gateways
+from tasks.gateways import Answer, Outcome, Reason, aliyun, http, status_codes, tencent, twilio, yuntongxun
+from tasks.routing import circuit_breaker
 from tests.support.providers.aliyun import Aliyun
 from tests.support.providers.common import (
     ACCEPTED,
@@ -162,6 +163,6 @@ def test_nothing_secret_is_written_down(site: Site, caplog: pytest.LogCaptureFix
 def test_a_route_that_does_not_serve_a_number_is_no_fault_of_the_provider(name: str, code: str) -> None:
     """Another gateway is asked, and people with other numbers do not lose this one."""
     verdicts = {"tencent": tencent.VERDICTS, "twilio": twilio.VERDICTS, "aliyun": aliyun.VERDICTS}
-    verdict = dialect.look_up(verdicts.get(name, yuntongxun.CODES), code)
+    verdict = status_codes.look_up(verdicts.get(name, yuntongxun.CODES), code)
     assert (verdict.outcome, verdict.reason) == (REFUSED, Reason.ROUTE)
-    assert not circuit.is_fault(Answer(verdict.outcome, verdict.reason))
+    assert not circuit_breaker.is_fault(Answer(verdict.outcome, verdict.reason))

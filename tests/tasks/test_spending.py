@@ -14,8 +14,9 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from project import redis, valkey
-from tasks import pumping, upkeep
+from project import redis
+from project.run import valkey
+from tasks import periodic, pumping
 from tasks.gateways import Outcome
 from tasks.models import Attempt, Delivery, Report, State, random_id
 from tests.support.stack import ROOT
@@ -140,7 +141,7 @@ def test_a_range_that_nobody_reads_is_warned_of_once_and_without_a_number(
     told("+861371234", 12, used=1)
     told(PEOPLE, 60, used=55)
     for _ in range(3):
-        upkeep.watch_spending.call_local()
+        periodic.watch_spending.call_local()
     said = warnings(caplog)
     assert said == [
         "SMS pumping? 30 SMS to +861391234xxxx in the last hour, and 0 of the 30 whose code is over were used",
@@ -150,7 +151,7 @@ def test_a_range_that_nobody_reads_is_warned_of_once_and_without_a_number(
     assert not any(RENTED in str(key) for key in redis.client().scan_iter("*"))
     # An hour goes by, and it goes on.
     redis.client().flushdb()
-    upkeep.watch_spending.call_local()
+    periodic.watch_spending.call_local()
     assert len(warnings(caplog)) == 2
 
 
@@ -172,7 +173,7 @@ def test_pumping_that_is_spread_over_many_ranges_shows_in_the_region(
 def test_what_is_too_old_is_forgotten_with_all_that_hangs_on_it(db: None, settings: Any) -> None:
     """Numbers stand in rows no longer than SMS_KEEP_DAYS; what is younger or not over stays."""
     settings.SMS_KEEP_DAYS = 30
-    told(RENTED, upkeep.BATCH + 5, age=DAY * 30 + HOUR)
+    told(RENTED, periodic.BATCH + 5, age=DAY * 30 + HOUR)
     kept = [
         *told(PEOPLE, 3, age=DAY * 30 - HOUR),
         *told(PEOPLE, 1, age=DAY * 40, state=State.QUEUED),
@@ -182,18 +183,18 @@ def test_what_is_too_old_is_forgotten_with_all_that_hangs_on_it(db: None, settin
         Report.objects.create(
             gateway="yuntongxun", provider_id=sid, delivered=True, received_at=timezone.now() - DAY * days
         )
-    upkeep.forget.call_local()
+    periodic.forget.call_local()
     assert set(Delivery.objects.values_list("pk", flat=True)) == {row.pk for row in kept}
     assert set(Attempt.objects.values_list("delivery", flat=True)) == {row.pk for row in kept}
     assert [report.provider_id for report in Report.objects.all()] == ["young"]
-    upkeep.forget.call_local()
+    periodic.forget.call_local()
     assert Delivery.objects.count() == len(kept)
 
 
 def test_zero_days_keep_everything(db: None, settings: Any) -> None:
     settings.SMS_KEEP_DAYS = 0
     told(RENTED, 3, age=DAY * 4000)
-    upkeep.forget.call_local()
+    periodic.forget.call_local()
     assert Delivery.objects.count() == 3
 
 

@@ -11,7 +11,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from bench import crowd, pushes
 from bench.ticks import lags
 from bench.visitors import invite
-from project.push import published
+from project.live.push import published
 from tests.support.numbers import number
 from tests.support.raw import frame
 from tests.support.stack import Stack

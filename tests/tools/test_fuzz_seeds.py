@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from accounts.forms import PasswordForm
 from project import env
 from project import settings as project_settings
-from project.rabbitmq import Address
+from project.broker.rabbitmq import Address
 from tests.support.raw import RawSocket
 from tests.tools.fuzz import forms, site
 from tests.tools.fuzz.hunt import hunt

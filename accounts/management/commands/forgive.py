@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import guesses
 from accounts.backends import claim_of, meant
+from accounts.throttling import failed_attempts
 from project import redis
 from tasks import limits
 
@@ -38,9 +38,9 @@ class Command(BaseCommand):
     def _forgive(self, name: str) -> str:
         claim, typed = claim_of(name), meant(name)
         mobile = (claim.user.mobile if claim.user else None) or (typed if typed.startswith("+") else None)
-        found = {"password": guesses.forgive("password", claim.subject)}
+        found = {"password": failed_attempts.forgive("password", claim.subject)}
         if mobile:
-            found["code"] = guesses.forgive("code", mobile)
+            found["code"] = failed_attempts.forgive("code", mobile)
             try:
                 found = {"limits": limits.forgive(mobile), **found}
             except redis.Unavailable as error:

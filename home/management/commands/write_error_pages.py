@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.safestring import mark_safe
 
-from project import static
+from project.web import static
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -9,9 +9,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count, Q
 
 from project import redis
-from tasks import circuit, delivery
+from tasks import delivery
 from tasks.gateways import Outcome
 from tasks.models import Attempt
+from tasks.routing import circuit_breaker
 
 
 class Command(BaseCommand):
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         }
         for name in settings.SMS_GATEWAYS:
             try:
-                state = circuit.look(name)
+                state = circuit_breaker.look(name)
             except redis.Unavailable as error:
                 raise CommandError(f"Redis is away: {type(error).__name__}") from error
             said = f"open, tried again in {state.open_for} s" if state.open_for else "closed"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from huey import RedisHuey
 
-from project import valkey
+from project.run import valkey
 from tests.support.providers.fake import SMS, Fake, Violation
 from tests.support.stack import BIN, Part
 from tests.tools.chaos.record import Accepted, Arrived, Record

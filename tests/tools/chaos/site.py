@@ -20,8 +20,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from accounts import sessions
-from accounts.browser import hashed
-from project import valkey
+from accounts.sessions.browser_id import hashed
+from project.run import valkey
 from tests.support import services
 from tests.support.faultproxy import FaultProxy
 from tests.support.stack import Part, Stack, free_port

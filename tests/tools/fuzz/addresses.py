@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from django.test import RequestFactory, override_settings
 from hypothesis import strategies as st
 
-from accounts.address import client_address, hashed_address
+from accounts.throttling.client_ip import client_address, hashed_address
 from project import env
-from project.rabbitmq import Address
+from project.broker.rabbitmq import Address
 from tests.tools.fuzz.target import Target
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from django.test import RequestFactory
 from django_htmx.middleware import HtmxDetails
 from hypothesis import strategies as st
 
-from accounts import answers
+from accounts import responses
 from accounts.forms import CodeForm, CodeRequestForm, Form, PasswordForm, sent
 from tests.tools.fuzz.numbers import SIGNS
 from tests.tools.fuzz.target import Target
@@ -100,7 +100,7 @@ def any_next(wanted: str) -> None:
     assert destination.startswith("/")
     for htmx, header in ((True, "HX-Redirect"), (False, "Location")):
         request.htmx = HtmxDetails(request) if not htmx else _Htmx()  # type: ignore[attr-defined]
-        response = answers.gone_to(request, destination)
+        response = responses.gone_to(request, destination)
         target = response.headers[header]
         # As it stands on the wire.
         target.encode("ascii")

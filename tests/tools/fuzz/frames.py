@@ -15,7 +15,7 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from project.run import DAPHNE
+from project.run.runner import DAPHNE
 from tests.support.raw import KEY, frame
 from tests.tools.fuzz.target import Target
 

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.test import override_settings
 from hypothesis import strategies as st
 
-from accounts.mobile import BadMobile, canonical, looks_like_mobile, masked
 from accounts.models import USERNAME
+from accounts.phone_numbers import BadMobile, canonical, looks_like_mobile, masked
 from tests.tools.fuzz.target import Target
 
 # Full-width digits, and other signs for them that NFKC makes plain.

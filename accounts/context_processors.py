@@ -1,0 +1,45 @@
+"""What every page knows without its view saying so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from accounts import phone_numbers
+from accounts.live import state as live
+from accounts.sessions import browser_id
+
+# Pages that show more have a socket of their own; all others share one.
+SOCKETS = {"dev_phone": "/ws/dev/phone/", "dev_queue": "/ws/dev/queue/"}
+
+
+def page(request: HttpRequest) -> dict[str, Any]:
+    """Return the context of base.html. The state is read only by a template that shows it."""
+    return {
+        "state": SimpleLazyObject(lambda: _state(request)),
+        # For an address in full, as those need it who read it elsewhere.
+        "origin": settings.PUBLIC_ORIGIN,
+        "debug": settings.DEBUG,
+        "regions": phone_numbers.regions(),
+        "dev_phone": settings.DEV_PHONE,
+        "csrf_cookie_name": settings.CSRF_COOKIE_NAME,
+        "proof": "submit" if settings.ALTCHA == "always" else "",
+    }
+
+
+def _state(request: HttpRequest) -> live.State:
+    """Return the page's state, and plant the browser's id: a page that is shown is followed by its socket.
+
+    An address that does not exist plants nothing: who tries addresses leaves no rows behind.
+    """
+    if request.resolver_match is None:
+        return live.of_request(request)
+    socket = SOCKETS.get(request.resolver_match.url_name or "", live.SOCKET)
+    if browser_id.of(request.session) is None:
+        browser_id.plant(request.session)
+        # Nobody has asked for anything, or been told to wait, under an id that is a moment old.
+        return live.State(socket=socket)
+    return live.of_request(request, socket=socket)

@@ -1,0 +1,306 @@
+"""Wrong guesses in a row, counted before anything is hashed or compared, each in three places.
+
+- What is guessed at: an account's password, or a number's codes, whichever code it is (NIST SP 800-63B-4, 3.1.3.2: a
+  new code does not reset the count). From some guess on there are pauses, each twice the last. What counts is what was
+  meant: an account has one count, whatever name, number or spelling was typed.
+- The address that the guesses come from, so that one guess at each of a thousand accounts stops as well.
+- The two together, so that one address alone can neither pause an account for others more than once, nor use up the
+  wrong codes that a number has. This bucket without the others would pass both attacks.
+
+A browser that has signed in to the account before (`own`) is counted apart from all that: no stranger's guesses pause
+it, whatever they do (OWASP, device cookies). Nobody is locked out whole: floods of passwords leave codes open, and the
+other way round (ASVS 5.0, 6.1.1).
+
+They stand in the database: Redis may be away or empty, and neither lets a guesser begin anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Greatest, Now
+
+from accounts.models import Guesses
+from accounts.throttling import proof_of_work
+from project import keys, redis
+from project.prepared import Prepared, PreparedInsert, PreparedUpdate
+from tasks.clock import ago, ahead
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["password", "code"]
+# How pauses grow.
+Growth = Literal["password", "code", "own code", "code of one address"]
+
+# Guesses in a row before the first pause. Of codes that is one whole code's worth.
+FREE: dict[Kind, int] = {"password": settings.PASSWORD_TRIES, "code": settings.SMS_MAX_TRIES}
+LONGEST_PAUSE = timedelta(hours=1)
+# After so many wrong ones a number's codes open no more until its password has, or an operator. NIST SP 800-63B-4,
+# 3.2.2, allows a hundred in all: strangers have most of them, the owner's browsers the rest.
+MOST_CODES = 80
+MOST_CODES_OWN = 20
+# Of those, so many come from one address; from then on it has one a day.
+MOST_CODES_OF_ADDRESS = 2 * settings.SMS_MAX_TRIES
+FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
+# An address may be a whole office: GUESSES_PER_IP at once, then one a minute.
+ADDRESS_EVERY = timedelta(minutes=1)
+# Wrong guesses an hour over the whole site. Past it somebody sprays from many addresses, and the log says so.
+ALARM = 200
+HOUR = 3600
+# How many tries are left is told when it matters.
+TOLD_FROM = 3
+# Passwords of an account are forgotten after this long without a guess. Codes are not.
+KEPT = timedelta(days=1)
+
+
+class Paused(Exception):
+    """Too many guesses: nothing was looked at or counted. The visitor sees how long to wait, and the other way in."""
+
+    def __init__(self, seconds: float) -> None:
+        """Keep how many seconds are left."""
+        super().__init__()
+        self.seconds = seconds
+
+
+class Shut(Exception):
+    """This number's codes are switched off. The visitor is sent to the password, or to the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One guess that is counted already, as a wrong one."""
+
+    kind: Kind
+    subject: str
+    # The key of its address's bucket, empty for a browser of the owner's: no address is counted for it.
+    source: str
+    # Wrong ones in a row, this one among them.
+    count: int
+    # Seconds until the next is looked at.
+    pause: float
+
+    @property
+    def left(self) -> int | None:
+        """How many more may follow without a pause; None while that is no news."""
+        left = max(0, FREE[self.kind] - self.count)
+        return left if left <= TOLD_FROM else None
+
+    def was_right(self) -> None:
+        """Take it back, and all before it at the same secret. Others from the same address stay counted."""
+        _all_of(self.kind, self.subject).delete()
+        if self.source:
+            _SHIFTS.run(key=self.source, by=-ADDRESS_EVERY)
+
+    def was_wrong(self) -> None:
+        """Write it into the log, and raise the alarm when the whole site has had too many. Never raises."""
+        logger.info("wrong %s, %d in a row, pause %.0f s", self.kind, self.count, self.pause)
+        try:
+            client = redis.client()
+            with client.pipeline() as pipe:
+                pipe.incr("guesses:wrong")
+                # NX: the hour runs from the first, it is not renewed by each.
+                pipe.expire("guesses:wrong", HOUR, nx=True)
+                wrong, _ = pipe.execute()
+        except redis.Unavailable:
+            return
+        if wrong == ALARM:
+            logger.warning("ALARM: %d wrong guesses within an hour over the whole site", ALARM)
+
+
+def begin(kind: Kind, subject: str, address: str, *, own: bool = False, proven: bool = True) -> Guess:
+    """Count a guess before it is looked at, and return it.
+
+    `subject` is what the look-up found: `of_account` says what for a password, and for a code it is the number in
+    E.164. `address` is the visitor's keyed hash, `own` says that this browser has signed in there before, `proven` that
+    a proof of humanity came along. Raises Paused, Shut, proof.Needed, or django.db.Error when it cannot be counted; in
+    all of them the secret must not be looked at.
+    """
+    secret = key(kind, subject, own=own)
+    source, pair = ("", "") if own else (f"address:{address}", _pair(secret, address))
+    # Most of a flood ends here, without waiting for the right to write.
+    _mind_pause(kind, secret, pair)
+    if not proven and (settings.ALTCHA == "always" or _is_near(kind, secret, source)):
+        raise proof_of_work.Needed
+    with transaction.atomic():
+        if own:
+            rows = [_count("own code" if kind == "code" else kind, secret)]
+        else:
+            _count_address(source, address)
+            rows = [_count("code of one address" if kind == "code" else kind, pair, secret)]
+            # What one address has guessed too often no longer pauses the account for everybody else.
+            if kind == "code" or rows[0].count <= FREE[kind]:
+                rows.append(_count(kind, secret))
+    pauses = [(row.open_at - row.last_at).total_seconds() for row in rows]
+    return Guess(kind, subject, source, max(row.count for row in rows), max(0.0, *pauses))
+
+
+def of_account(pk: int | None, typed: str) -> str:
+    """Return the subject of a guess at a password: the account that the look-up found, else what was typed.
+
+    `typed` is in its canonical form: a number in E.164, a name in small letters.
+    """
+    return f"user:{pk}" if pk is not None else f"nobody:{typed}"
+
+
+def is_shut(mobile: str, *, own: bool = False) -> bool:
+    """Tell whether a number's codes are switched off, for strangers or for browsers that have signed in with it."""
+    return _HAS.exists(key=key("code", mobile, own=own), least=MOST_CODES_OWN if own else MOST_CODES)
+
+
+def forgive(kind: Kind, subject: str) -> int:
+    """Forget what was guessed at one secret: its owner came in, or an operator says so. Returns how many guesses."""
+    rows = _all_of(kind, subject)
+    counts = [row.count for row in rows if not row.secret]
+    rows.delete()
+    return sum(counts)
+
+
+def clear() -> int:
+    """Delete what no longer stops anybody, and return how many. Codes are counted until one is right."""
+    quiet = Guesses.objects.filter(last_at__lt=ago(KEPT), open_at__lt=Now())
+    return int(quiet.exclude(key__startswith="code:").delete()[0])
+
+
+def key(kind: Kind, subject: str, *, own: bool = False) -> str:
+    """Return what stands for a secret in the table. Kinds do not mix, and no name or number can be read from it."""
+    return f"{kind}:{'own:' if own else ''}{keys.hashed(kind, subject)}"
+
+
+def _pair(secret: str, address: str) -> str:
+    """Return what stands for a secret and an address in the table."""
+    return f"pair:{keys.hashed(secret, address)}"
+
+
+def _all_of(kind: Kind, subject: str) -> QuerySet[Guesses]:
+    """Return every row that counts guesses at a secret."""
+    secret = key(kind, subject)
+    return Guesses.objects.filter(Q(key__in=[secret, key(kind, subject, own=True)]) | Q(secret=secret))
+
+
+# Built once each: a flood of guesses comes through here, and holds SQLite's one lock meanwhile.
+_ROW = Prepared(lambda key: Guesses.objects.filter(key=key).annotate(now=Now()))
+_PAUSED = Prepared(
+    lambda key, pair: (
+        Guesses.objects.filter(Q(key=key) | Q(key=pair), open_at__gt=Now()).annotate(now=Now()).order_by("-open_at")
+    )
+)
+_HAS = Prepared(lambda key, least: Guesses.objects.filter(key=key, count__gte=least))
+_FULLER = Prepared(lambda key, than: Guesses.objects.filter(key=key, open_at__gt=ahead(than)))
+_NEW = PreparedInsert(lambda key, secret: Guesses(key=key, secret=secret), or_ignore=True)
+_DRIPS = PreparedUpdate(
+    lambda key, room, every: (
+        Guesses.objects.filter(key=key, open_at__lte=ahead(room)),
+        {"last_at": Now(), "open_at": _shifted(every)},
+    )
+)
+_SHIFTS = PreparedUpdate(lambda key, by: (Guesses.objects.filter(key=key), {"open_at": _shifted(by)}))
+
+
+def _counting(growth: Growth) -> PreparedUpdate:
+    """Return what counts one more, unless a pause runs. A statement for each, for a text would be a slot."""
+    return PreparedUpdate(
+        lambda key, cooldown: (
+            Guesses.objects.filter(key=key, open_at__lte=Now()),
+            {"count": F("count") + 1, "last_at": Now(), "open_at": _pause(growth, cooldown)},
+        )
+    )
+
+
+_COUNTS: dict[Growth, PreparedUpdate] = {growth: _counting(growth) for growth in get_args(Growth)}
+
+
+def _count_address(source: str, address: str) -> None:
+    """Count one more guess from an address, or raise Paused."""
+    if _drip(source, settings.GUESSES_PER_IP, ADDRESS_EVERY):
+        return
+    logger.warning("guesses from address %s are paused", address[:8])
+    full = _found(source)
+    left: timedelta = full.open_at - full.now - (settings.GUESSES_PER_IP - 1) * ADDRESS_EVERY
+    raise Paused(max(1.0, left.total_seconds()))
+
+
+def _count(growth: Growth, name: str, secret: str = "") -> Guesses:
+    """Count one more in a row and lengthen its pause, if none runs. Raises Paused or Shut.
+
+    `secret` is what a pair's row belongs to.
+    """
+    # Of many guesses at once, each waits for the one before it: the row is the referee, and the pause is in it.
+    change = {"key": name, "cooldown": settings.SMS_COOLDOWN}
+    if not _COUNTS[growth].run(**change):
+        _NEW.run(key=name, secret=secret)
+        if not _COUNTS[growth].run(**change):
+            _mind_pause(growth, name)
+    counted: Guesses = _found(name)
+    return counted
+
+
+def _found(name: str) -> Any:
+    """Return the row, with `now`, the database's time, beside it. It is there."""
+    row = _ROW.first(key=name)
+    if row is None:
+        raise Guesses.DoesNotExist
+    return row
+
+
+def _is_near(kind: Kind, secret: str, source: str) -> bool:
+    """Tell whether half of what is allowed is used up."""
+    half = settings.GUESSES_PER_IP // 2 * ADDRESS_EVERY
+    return _HAS.exists(key=secret, least=FREE[kind] // 2) or (source != "" and _FULLER.exists(key=source, than=half))
+
+
+def _mind_pause(what: str, name: str, pair: str = "") -> None:
+    """Raise Paused or Shut if a pause runs. `what` is for the log."""
+    row: Any = _PAUSED.first(key=name, pair=pair)
+    if row is None:
+        return
+    logger.info("%s attempt rejected without checking: %d consecutive failures", what, row.count)
+    if row.open_at == FOR_EVER:
+        raise Shut
+    raise Paused(max(1.0, (row.open_at - row.now).total_seconds()))
+
+
+def _pause(growth: Growth, cooldown: float) -> Case:
+    """Return when the next guess is looked at, by how many were wrong before this one."""
+    if growth == "code of one address":
+        enough = When(count__gte=MOST_CODES_OF_ADDRESS - 1, then=ahead(KEPT))
+        return Case(enough, default=Now(), output_field=DateTimeField())
+    # Passwords: a pause after each guess from some on. Codes: one after each whole code's worth, so that who has got a
+    # new one may use its tries; and the first is over before a new one can be had, so that only guessers feel it.
+    kind: Kind = "password" if growth == "password" else "code"
+    every = 1 if kind == "password" else FREE[kind]
+    wait = timedelta(seconds=30.0 if kind == "password" else max(1.0, cooldown / 2))
+    most = {"password": FREE[kind] + 20, "code": MOST_CODES, "own code": MOST_CODES_OWN}[growth]
+    steps = [When(count__gte=most - 1, then=Value(FOR_EVER))] if kind == "code" else []
+    for count in range(FREE[kind], most, every):
+        steps.append(When(count=count - 1, then=ahead(min(wait, LONGEST_PAUSE))))
+        wait *= 2
+    if kind == "password":
+        steps.append(When(count__gte=most - 1, then=ahead(LONGEST_PAUSE)))
+    return Case(*steps, default=Now(), output_field=DateTimeField())
+
+
+def _drip(name: str, burst: int, every: timedelta) -> bool:
+    """Count one in a bucket that leaks one `every` so often and holds `burst`. False when it is full.
+
+    The generic cell rate algorithm (ITU-T I.371): `open_at` is when the bucket would be empty.
+    """
+    change = {"key": name, "room": (burst - 1) * every, "every": every}
+    if _DRIPS.run(**change):
+        return True
+    _NEW.run(key=name, secret="")
+    return bool(_DRIPS.run(**change))
+
+
+def _shifted(by: timedelta) -> Combinable:
+    """Return a bucket's new moment: now at the earliest, and later by so much."""
+    return ExpressionWrapper(Greatest(F("open_at"), Now()) + by, output_field=DateTimeField())

