@@ -15,7 +15,10 @@ from django.db.models.functions import Now
 
 from project.live.push import push
 from project.prepared import Slot, filled
-from tasks.delivery import CHANGED, HOUR, UNFINISHED, ago, ahead, group, stopped, useful_life
+from tasks.clock import ago, ahead
+from tasks.delivery.events import CHANGED, group
+from tasks.delivery.queries import HOUR
+from tasks.delivery.transitions import UNFINISHED, stopped, useful_life
 from tasks.models import Delivery, State
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import time
 from datetime import timedelta
 from statistics import median
 
-from tasks import delivery
+from tasks.clock import ago
 from tasks.models import Delivery
 
 # What counts: of the last real ones, not older than a day, those that were reported. Two bounds, as decoys lie between.
@@ -47,7 +47,7 @@ def too_long(usual: float) -> float:
 
 def _read() -> dict[str, float]:
     """Return the median of each gateway that has enough reports."""
-    newest = Delivery.objects.filter(decoy=False, created_at__gt=delivery.ago(DAY)).order_by("-created_at")
+    newest = Delivery.objects.filter(decoy=False, created_at__gt=ago(DAY)).order_by("-created_at")
     took: dict[str, list[float]] = {}
     for gateway, sent, delivered in newest.values_list("gateway", "sent_at", "delivered_at")[:LATEST]:
         if sent and delivered:

@@ -8,7 +8,13 @@ from typing import Any
 from django.db.models.functions import Now
 
 from project.live.push import push
-from tasks import cooldown, delivery, limits
+from tasks import cooldown, limits
+from tasks.clock import ago
+from tasks.delivery.claiming import Claim
+from tasks.delivery.events import CHANGED, group
+from tasks.delivery.queries import HOUR
+from tasks.delivery.recording import give_up
+from tasks.delivery.transitions import useful_life
 from tasks.gateways import Outcome
 from tasks.models import WAITING, Attempt, Delivery, State
 
@@ -21,14 +27,14 @@ def overdue(most: int) -> list[str]:
 
     Every worker has a sweeper. Moving `rung_at` is the referee: one of them gets the row, then it rests for a while.
     """
-    missed = delivery.ago(OVERDUE)
+    missed = ago(OVERDUE)
     late = Delivery.objects.filter(state__in=WAITING, due_at__lt=missed, rung_at__lt=missed)
     return [pk for pk in late.values_list("pk", flat=True)[:most] if late.filter(pk=pk).update(rung_at=Now())]
 
 
 def expire() -> int:
     """End what is too late for its code. Returns how many."""
-    late = Delivery.objects.filter(state__in=WAITING, created_at__lte=delivery.ago(delivery.useful_life()))
+    late = Delivery.objects.filter(state__in=WAITING, created_at__lte=ago(useful_life()))
     ended = 0
     for row in late:
         unsure = row.tries.filter(outcome=Outcome.UNKNOWN).exists()
@@ -40,7 +46,7 @@ def expire() -> int:
             if not unsure:
                 cooldown.give_back(row.mobile, row.pk)
                 limits.give_back(row)
-            push(delivery.group(row.browser), delivery.CHANGED)
+            push(group(row.browser), CHANGED)
             ended += 1
     return ended
 
@@ -50,8 +56,8 @@ def give_back() -> int:
 
     Not before its code would have ended: whoever asks and takes back in turn is limited like everybody.
     """
-    stopped = Delivery.objects.filter(state=State.SUPERSEDED, counted=True, due_at__gt=delivery.ago(delivery.HOUR))
-    rows = list(stopped.filter(created_at__lte=delivery.ago(delivery.useful_life())))
+    stopped = Delivery.objects.filter(state=State.SUPERSEDED, counted=True, due_at__gt=ago(HOUR))
+    rows = list(stopped.filter(created_at__lte=ago(useful_life())))
     for row in rows:
         limits.give_back(row)
     return len(rows)
@@ -62,7 +68,7 @@ def reclaim() -> int:
     closed = 0
     for row in Delivery.objects.filter(state=State.SENDING, lease_until__lt=Now()):
         gateway = Attempt.objects.values_list("gateway", flat=True).get(pk=row.lease_token)
-        closed += delivery.give_up(delivery.Claim(row, row.lease_token, gateway))
+        closed += give_up(Claim(row, row.lease_token, gateway))
     return closed
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db.models import Case, F, When
 from django.db.models.functions import Now
 
-from tasks.delivery import UNFINISHED, stopped
+from tasks.delivery.transitions import UNFINISHED, stopped
 from tasks.models import Delivery, State
 
 # Nothing of it reaches a phone any more.

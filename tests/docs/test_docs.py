@@ -25,6 +25,7 @@ from accounts.routing import PLACES
 from project.broker import graceful
 from project.run import runner
 from tasks import delivery
+from tasks.delivery import transitions
 from tasks.gateways import Answer, Outcome, Reason
 from tasks.models import Attempt, Delivery, State
 from tests.support import stack as stacks
@@ -271,7 +272,7 @@ def test_the_table_of_answers_says_what_the_code_does(settings: Settings) -> Non
         if unsure:
             Attempt.objects.create(delivery=row, n=1, gateway="phone", outcome=Outcome.UNKNOWN)
         claim = delivery.Claim(row, "token", gateway)
-        state, turn = delivery._next_state(row, claim, Answer(outcome, reason))
+        state, turn = transitions.next_state(row, claim, Answer(outcome, reason))
         done.add((str(outcome), str(state), bool(turn and turn.at_once)))
     assert done == said
 

@@ -1,6 +1,6 @@
 """A delivery and its code against a small model of them: whatever happens in whatever order, both agree.
 
-The real thing is accounts.codes and tasks.delivery, mend and receipts, with a real Valkey and a real database. The
+The real thing is accounts.codes, tasks.delivery and tasks.receipts, with a real Valkey and a real database. The
 model is a few lines of plain Python that know no lease, no script and no SQL. Time goes by in the rows and in Redis's
 lifetimes, in steps of ten seconds; no limit is a multiple of ten, so the real seconds of a run decide nothing. Where
 they become many, they are taken back.
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 COOLDOWN = 53
 TTL = 250
-# Nine tenths of it, tasks/delivery/__init__.py.
+# Nine tenths of it, tasks/delivery/transitions.py.
 USEFUL = 225
 RETRY, LEASE, OVERDUE = 5, 15, 2
 TRIES, ATTEMPTS = 5, 4

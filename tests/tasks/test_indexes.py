@@ -23,10 +23,11 @@ import django
 django.setup()
 from django.db import connection
 from django.test import Client
-from accounts import guesses
+from accounts.throttling import failed_attempts
 from accounts.backends import find
 from project import redis
-from tasks import delivery, limits, mend, receipts, sms, usual, views
+from tasks import delivery, limits, receipts, sms, views
+from tasks.delivery import delivery_times, recovery
 from tasks.gateways import Answer, Outcome, Receipt
 from tasks.models import Delivery
 
@@ -63,12 +64,12 @@ watch("wrong code", lambda: browser.post("/login/code/", {"code": "000000"}))
 watch("right code", lambda: browser.post("/login/code/", {"code": row.code}))
 watch("password", lambda: browser.post("/login/", {"username": "nobody", "password": "long enough for it"}))
 watch("mobile", lambda: find("+8613800000001"))
-watch("overdue", lambda: mend.overdue(10))
-watch("expire", mend.expire)
-watch("give back", mend.give_back)
-watch("reclaim", mend.reclaim)
-watch("oldest", mend.oldest_waiting)
-watch("usual", usual._read)
+watch("overdue", lambda: recovery.overdue(10))
+watch("expire", recovery.expire)
+watch("give back", recovery.give_back)
+watch("reclaim", recovery.reclaim)
+watch("oldest", recovery.oldest_waiting)
+watch("usual", delivery_times._read)
 watch("limits", lambda: limits.count_anew(redis.client()))
 
 plans = {}

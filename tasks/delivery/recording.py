@@ -1,0 +1,192 @@
+"""How an attempt ended: by the provider's answer, by its report, or because the worker did not come back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, transaction
+from django.db.models.functions import Now
+
+from project import database
+from project.live.push import push
+from project.prepared import Prepared, PreparedUpdate
+from tasks import cooldown, limits
+from tasks.clock import ahead
+from tasks.delivery.claiming import LEASE, Claim
+from tasks.delivery.events import CHANGED, group
+from tasks.delivery.transitions import RETRY_DELAY, next_state, repeats_safely
+from tasks.gateways import Answer, Outcome, Reason
+from tasks.models import WAITING, Attempt, Delivery, Report, State
+
+logger = logging.getLogger(__name__)
+
+# Seconds after the claim until which an answer is tried to be written: then the sweeper may give the lease away.
+WRITABLE = LEASE.total_seconds() - 2
+# Seconds between two tries.
+PAUSE = 0.5
+# To wait with: time.sleep fails where the clock is set back by a library (libfaketime).
+_NEVER = threading.Event()
+
+# How an attempt's end says that nothing of the delivery has left.
+UNSENT = (State.FAILED, State.SUPERSEDED)
+# Where it is news that an SMS went out after all, from a worker that had lost its lease.
+UNSURE = (*WAITING, State.UNKNOWN, State.EXPIRED, State.FAILED)
+
+
+def record(claim: Claim, answer: Answer) -> State:
+    """Write how an attempt ended, then tell the open pages. Returns where the delivery stands now.
+
+    While the database is away this is tried until the lease is nearly over: the provider answers only once, and without
+    its answer the SMS would be sent again or be called unknown. Raises django.db.Error when it does not come back.
+    """
+    tries = 1
+    while True:
+        try:
+            state = _record(claim, answer)
+            break
+        except DatabaseError as error:
+            if not database.is_away(error) or time.monotonic() - claim.claimed + PAUSE > WRITABLE:
+                raise
+            if tries == 1:
+                words = "delivery %s: the provider's answer (%s) cannot be written yet (%s), trying again"
+                logger.warning(words, claim.delivery.pk[:8], answer.outcome, type(error).__name__)
+            tries += 1
+        _NEVER.wait(PAUSE)
+        # Closes the connection that has failed.
+        close_old_connections()
+    if tries > 1:
+        logger.info("delivery %s: the provider's answer is written after %d tries", claim.delivery.pk[:8], tries)
+    _ended(claim, answer, state)
+    # The provider is sometimes faster with its report than with its answer.
+    if answer.provider_id and _REPORTED.exists(gateway=claim.gateway, provider_id=answer.provider_id):
+        for report in Report.objects.filter(gateway=claim.gateway, provider_id=answer.provider_id):
+            state = reported(claim.token, delivered=report.delivered) or state
+    return state
+
+
+def _record(claim: Claim, answer: Answer) -> State:
+    """Write how an attempt ended, in one transaction, and return where the delivery stands."""
+    with transaction.atomic():
+        # The sweeper may have closed this attempt as unknown when its lease ran out. What the provider said is better.
+        _CLOSE.run(token=claim.token, **_words(answer))
+        return _finish(claim.delivery, claim, answer)
+
+
+def give_up(claim: Claim) -> bool:
+    """Close an attempt whose worker did not come back: nobody knows what became of it. False if the worker just did."""
+    nobody_came = Answer(Outcome.UNKNOWN, detail="the worker did not come back")
+    with transaction.atomic():
+        attempt = Attempt.objects.filter(pk=claim.token, outcome="")
+        if not attempt.update(**_words(nobody_came), ended_at=Now()):
+            return False
+        state = _finish(claim.delivery, claim, nobody_came)
+    _ended(claim, nobody_came, state)
+    return True
+
+
+def _words(answer: Answer) -> dict[str, str]:
+    """Return what an attempt's row keeps of an answer."""
+    return {
+        "outcome": answer.outcome,
+        "provider_id": answer.provider_id[:64],
+        "provider_code": answer.provider_code[:64],
+        "detail": answer.detail[:200],
+    }
+
+
+def why(answer: Answer) -> str:
+    """Return what an answer rests on, for the log: the provider's code and what it means to us. Never empty."""
+    return ", ".join(filter(None, (answer.provider_code, answer.detail))) or "no detail"
+
+
+_CLOSE = PreparedUpdate(lambda token, **words: (Attempt.objects.filter(pk=token), {**words, "ended_at": Now()}))
+_REPORTED = Prepared(lambda gateway, provider_id: Report.objects.filter(gateway=gateway, provider_id=provider_id))
+# Two players: the worker that comes back late, and the sweeper that has given its lease away. The token decides.
+_SENT = PreparedUpdate(
+    lambda delivery_id, token, reason: (
+        Delivery.objects.filter(pk=delivery_id, state=State.SENDING, lease_token=token),
+        {"state": State.SENT, "reason": reason, "sent_at": Now()},
+    )
+)
+
+
+def _ended(claim: Claim, answer: Answer, state: State) -> None:
+    """Do what follows the commit: give the cooldown back where it is due, and tell the log and the open pages."""
+    delivery = claim.delivery
+    if state == State.FAILED and answer.reason != Reason.WAIT:
+        cooldown.give_back(delivery.mobile, delivery.pk)
+    if state in UNSENT and answer.outcome not in {Outcome.ACCEPTED, Outcome.UNKNOWN}:
+        limits.give_back(delivery)
+    logger.info(
+        "delivery %s attempt %d by %s: %s (%s), now %s",
+        delivery.pk[:8],
+        delivery.attempts,
+        claim.gateway,
+        answer.outcome,
+        why(answer),
+        state,
+    )
+    push(group(delivery.browser), CHANGED)
+
+
+def reported(token: str, *, delivered: bool) -> State | None:
+    """Take a provider's report of one attempt. Moves forward only; returns the new state, None when nothing moves."""
+    attempt = Attempt.objects.select_related("delivery").get(pk=token)
+    row = Delivery.objects.filter(pk=attempt.delivery_id)
+    delivery = attempt.delivery
+    if delivered:
+        # On the handset: nothing is truer, whatever was believed before.
+        moved = row.exclude(state=State.DELIVERED).update(state=State.DELIVERED, reason=Reason.NONE, delivered_at=Now())
+        state = State.DELIVERED
+    else:
+        # Another attempt may have reached the handset; then this report decides nothing.
+        others = delivery.tries.filter(outcome__in=[Outcome.ACCEPTED, Outcome.UNKNOWN]).exclude(pk=token)
+        if others.exists():
+            return None
+        moved = row.filter(state__in=[State.SENT, State.UNKNOWN]).update(
+            state=State.FAILED, reason=Reason.NUMBER, resend_at=Now()
+        )
+        state = State.FAILED
+    if not moved:
+        return None
+    if state == State.FAILED:
+        cooldown.give_back(delivery.mobile, delivery.pk)
+    logger.info("delivery %s attempt %d by %s: reported %s", delivery.pk[:8], attempt.n, attempt.gateway, state)
+    push(group(delivery.browser), CHANGED)
+    return state
+
+
+def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
+    """Move the row on from `sending`, fenced by the lease, and return its state."""
+    # As a rule.
+    if answer.outcome == Outcome.ACCEPTED and _SENT.run(
+        delivery_id=delivery.pk, token=claim.token, reason=answer.reason
+    ):
+        return State.SENT
+    state, turn = next_state(delivery, claim, answer)
+    change: dict[str, object] = {"state": state, "reason": answer.reason}
+    if state == State.SENT:
+        change["sent_at"] = Now()
+    if state == State.RETRYING:
+        change["due_at"] = ahead(RETRY_DELAY)
+    if turn:
+        change["route"] = turn.place
+    if turn and turn.at_once:
+        # Another provider need not be waited for.
+        change |= {"due_at": Now(), "reason": Reason.ROUTE}
+    if state == State.FAILED and answer.reason != Reason.WAIT:
+        change["resend_at"] = Now()
+    if answer.outcome == Outcome.UNKNOWN and state == State.RETRYING and not repeats_safely(claim):
+        change["possibly_duplicated"] = True
+    # Two players: the worker that comes back late, and the sweeper that has given its lease away. The token decides.
+    row = Delivery.objects.filter(pk=delivery.pk)
+    if row.filter(state=State.SENDING, lease_token=claim.token).update(**change):
+        return state
+    if answer.outcome == Outcome.ACCEPTED and not row.filter(state__in=UNSURE).update(state=State.SENT, sent_at=Now()):
+        # Somebody else is sending it in this moment.
+        row.filter(state=State.SENDING).update(possibly_duplicated=True)
+    delivery.refresh_from_db(fields=["state"])
+    return State(delivery.state)
