@@ -9,6 +9,7 @@ The queue's notification may be lost, doubled, late or forged: whoever comes loo
     recovery           what the sweeper looks for
     queries            what the web asks; delivery_times, how long a message usually takes
 """
+
 from __future__ import annotations
 
 from tasks.clock import ago, ahead

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -14,19 +13,33 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from project.live.push import push
-from project.prepared import Slot, filled
+from project.sql import Statement
 from tasks.clock import ago, ahead
 from tasks.delivery.events import CHANGED, group
 from tasks.delivery.queries import HOUR
 from tasks.delivery.transitions import UNFINISHED, stopped, useful_life
-from tasks.models import Delivery, State
+from tasks.models import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
-# What a request gives. The other columns have defaults of the database's.
-GIVEN = ("id", "mobile", "purpose", "browser", "address", "language", "own")
+# Django has no conditional INSERT. The conditions are those of `_cooldown_runs` and `_can_be_superseded`, and the other
+# columns have the database's defaults.
+ACCEPT = Statement("""
+    INSERT INTO tasks_delivery
+        (id, mobile, purpose, browser, address, language, own, reason, lease_token, resend_at)
+    SELECT
+        %(id)s, %(mobile)s, %(purpose)s, %(browser)s, %(address)s, %(language)s, %(own)s, '', '', {now + cooldown}
+    WHERE NOT EXISTS (
+        SELECT 1 FROM tasks_delivery
+        WHERE mobile = %(mobile)s AND (
+            (created_at > {now - hour} AND resend_at > {now})
+            OR (purpose = %(purpose)s AND superseded_at IS NULL AND created_at > {now - life}
+                AND state IN ('queued', 'retrying', 'sending'))
+        )
+    )
+    RETURNING *
+""")
 
 # SQLite has one writer, and lets the others sleep for longer and longer, also when it is free: so they take turns here.
 _turn = threading.Lock()
@@ -53,30 +66,13 @@ def accept(
     or django.db.Error when the database cannot take it: then nothing was promised.
     """
     cooldown = timedelta(seconds=settings.SMS_COOLDOWN)
-    delivery = Delivery(
-        id=delivery_id, mobile=mobile, purpose=purpose, browser=browser, address=address, language=language, own=own
-    )
-    created_at = _write_if_clear(delivery, cooldown)
-    if created_at is None:
-        created_at = _write_over_older(delivery, cooldown)
-    delivery.state = State.QUEUED
-    delivery.created_at = created_at
-    delivery.resend_at = created_at + cooldown
-    return delivery
-
-
-def _write_if_clear(delivery: Delivery, cooldown: timedelta) -> datetime | None:
-    """Write the row and return when, unless an older one of the number has a say in it; then None."""
-    sql, params, converters, column = _insert(connection.vendor, cooldown, useful_life())
-    with _in_turn(), connection.cursor() as cursor:
-        cursor.execute(sql, filled(params, {name: getattr(delivery, name) for name in GIVEN}))
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    when: datetime = row[0]
-    for convert in converters:
-        when = convert(when, column, connection)
-    return when
+    given = {
+        "id": delivery_id, "mobile": mobile, "purpose": purpose,
+        "browser": browser, "address": address, "language": language, "own": own,
+    }  # fmt: skip
+    with _in_turn():
+        written = ACCEPT.objects(Delivery, **given, cooldown=cooldown, hour=HOUR, life=useful_life())
+    return written[0] if written else _write_over_older(Delivery(**given), cooldown)
 
 
 @contextmanager
@@ -89,34 +85,7 @@ def _in_turn() -> Iterator[None]:
             _turn.release()
 
 
-@cache
-def _insert(vendor: str, cooldown: timedelta, life: timedelta) -> tuple[str, tuple[Any, ...], list[Any], Any]:
-    """Return the statement for this kind of database, its parameters, and what makes a time of its answer.
-
-    Django has no conditional INSERT. Its conditions and times are Django's own, so they are the ones of the slow road.
-    """
-    mobile, purpose = Slot("mobile"), Slot("purpose")
-    against = Delivery.objects.filter(_cooldown_runs() | _can_be_superseded(purpose), mobile=mobile).values("pk")
-    compiler = against.query.get_compiler(connection=connection)
-    unless, unless_params = compiler.as_sql()
-    later: Any = ahead(cooldown)
-    resend_at, resend_params = compiler.compile(later.resolve_expression(against.query))
-    meta: Any = Delivery._meta
-    quote = connection.ops.quote_name
-    table = quote(meta.db_table)
-    # The database has no default for the last three.
-    columns = [quote(meta.get_field(name).column) for name in (*GIVEN, "reason", "lease_token", "resend_at")]
-    created_at = meta.get_field("created_at").get_col(meta.db_table)
-    sql = (
-        f"INSERT INTO {table} ({', '.join(columns)})"
-        f" SELECT {', '.join(['%s'] * len(GIVEN))}, '', '', {resend_at}"
-        f" WHERE NOT EXISTS ({unless}) RETURNING {quote(created_at.target.column)}"
-    )
-    converters = [*connection.ops.get_db_converters(created_at), *created_at.get_db_converters(connection)]
-    return sql, (*(Slot(name) for name in GIVEN), *resend_params, *unless_params), converters, created_at
-
-
-def _write_over_older(delivery: Delivery, cooldown: timedelta) -> datetime:
+def _write_over_older(delivery: Delivery, cooldown: timedelta) -> Delivery:
     """Write the row, once the number's cooldown is over, in place of what has not left. Raises TooSoon.
 
     The gate in Redis decides when all is well. But Redis may have been emptied between the gate and the row of another
@@ -134,8 +103,9 @@ def _write_over_older(delivery: Delivery, cooldown: timedelta) -> datetime:
         delivery.save(force_insert=True)
     if superseded:
         _tell_superseded(mobile, purpose)
-    # INSERT has returned the database's own.
-    return delivery.created_at
+    # The INSERT has returned the database's time.
+    delivery.resend_at = delivery.created_at + cooldown
+    return delivery
 
 
 def _cooldown_runs() -> Q:

@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from project.live.push import push
-from project.prepared import Prepared, PreparedInsert, PreparedUpdate
+from project.sql import Statement
 from tasks import decoy
-from tasks.clock import ago, ahead
 from tasks.delivery.events import CHANGED, group
 from tasks.delivery.transitions import MAX_ATTEMPTS, useful_life
-from tasks.models import WAITING, Attempt, Delivery, State, random_id
+from tasks.models import WAITING, Delivery, State, random_id
 from tasks.routing import gateway_chain
 
 # Longer than a gateway may take (6 s in all) and a slow database. Who holds a lease past it is taken for dead.
@@ -37,32 +35,20 @@ class NotWritten(Exception):
     """There is no such row: not yet, or never. Whoever rings a moment before the commit makes the worker see this."""
 
 
-_ROW = Prepared(lambda delivery_id: Delivery.objects.filter(pk=delivery_id))
+ROW = Statement("SELECT * FROM tasks_delivery WHERE id = %(id)s")
 # `attempts` as they were when the gateway was chosen: whoever has made one meanwhile chose by what came of it.
-_CLAIM = PreparedUpdate(
-    lambda delivery_id, attempts, no_sms, token, gateway, life: (
-        Delivery.objects.filter(
-            pk=delivery_id,
-            state__in=WAITING,
-            attempts=attempts,
-            attempts__lt=MAX_ATTEMPTS,
-            superseded_at=None,
-            due_at__lte=Now(),
-            created_at__gt=ago(life),
-        ),
-        {
-            "state": State.SENDING,
-            "attempts": attempts + 1,
-            "gateway": gateway,
-            "lease_token": token,
-            "lease_until": ahead(LEASE),
-            "decoy": no_sms,
-        },
-    )
-)
-_BEGIN = PreparedInsert(
-    lambda token, delivery_id, n, gateway: Attempt(id=token, delivery_id=delivery_id, n=n, gateway=gateway)
-)
+CLAIM = Statement("""
+    UPDATE tasks_delivery
+    SET state = 'sending', attempts = attempts + 1, gateway = %(gateway)s, decoy = %(decoy)s,
+        lease_token = %(token)s, lease_until = {now + lease}
+    WHERE id = %(id)s AND state IN ('queued', 'retrying')
+        AND attempts = %(attempts)s AND attempts < %(max_attempts)s
+        AND superseded_at IS NULL AND due_at <= {now} AND created_at > {now - life}
+""")
+BEGIN = Statement("""
+    INSERT INTO tasks_attempt (id, delivery_id, n, gateway, outcome, provider_id, provider_code, detail)
+    VALUES (%(token)s, %(delivery_id)s, %(n)s, %(gateway)s, '', '', '', '')
+""")
 
 
 def claim(delivery_id: str) -> Claim | None:
@@ -70,9 +56,10 @@ def claim(delivery_id: str) -> Claim | None:
 
     The attempt's row is committed before this returns, so no SMS leaves without a record of it. Raises NotWritten.
     """
-    row = _ROW.first(delivery_id=delivery_id)
-    if row is None:
+    found = ROW.objects(Delivery, id=delivery_id)
+    if not found:
         raise NotWritten
+    row = found[0]
     if row.state not in WAITING:
         return None
     token = random_id()
@@ -81,13 +68,13 @@ def claim(delivery_id: str) -> Claim | None:
     # The first attempt decides: whoever gets or loses an account meanwhile has a whole delivery of one kind.
     no_sms = decoy.is_due(row.mobile) if row.attempts == 0 else row.decoy
     with transaction.atomic():
-        claimed = _CLAIM.run(
-            delivery_id=delivery_id, attempts=row.attempts, no_sms=no_sms, token=token, gateway=gateway,
-            life=useful_life(),
+        claimed = CLAIM.run(
+            id=delivery_id, attempts=row.attempts, max_attempts=MAX_ATTEMPTS, decoy=no_sms, token=token,
+            gateway=gateway, lease=LEASE, life=useful_life(),
         )  # fmt: skip
         if claimed != 1:
             return None
-        _BEGIN.run(token=token, delivery_id=delivery_id, n=row.attempts + 1, gateway=gateway)
+        BEGIN.run(token=token, delivery_id=delivery_id, n=row.attempts + 1, gateway=gateway)
     # What the UPDATE has just written, so that it need not be read again.
     row.state, row.attempts, row.decoy = State.SENDING, row.attempts + 1, no_sms
     row.gateway, row.lease_token = gateway, token

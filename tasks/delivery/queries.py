@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import F
 from django.db.models.functions import Now
 
-from project.prepared import Prepared, PreparedUpdate
+from project.sql import Statement, utc
 from tasks.clock import ago
 from tasks.delivery.transitions import code_life
 from tasks.models import Delivery
@@ -15,16 +14,16 @@ from tasks.models import Delivery
 # For so long a request is shown to a browser that has signed in, and stands in the way of the next.
 HOUR = timedelta(hours=1)
 
-_ROW = Prepared(lambda delivery_id: Delivery.objects.filter(pk=delivery_id))
-_GUESSED = PreparedUpdate(
-    lambda delivery_id, most, life: (
-        Delivery.objects.filter(
-            pk=delivery_id, used_at=None, withdrawn_at=None, guesses__lt=most, created_at__gt=ago(life)
-        ),
-        {"guesses": F("guesses") + 1},
-    )
-)
-_USED = PreparedUpdate(lambda delivery_id: (Delivery.objects.filter(pk=delivery_id), {"used_at": Now()}))
+
+GUESS = Statement("""
+    UPDATE tasks_delivery SET guesses = guesses + 1
+    WHERE id = %(id)s AND used_at IS NULL AND withdrawn_at IS NULL
+        AND guesses < %(most)s AND created_at > {now - life}
+    RETURNING guesses
+""")
+LATEST = Statement("""
+    SELECT *, {now} AS now FROM tasks_delivery WHERE browser = %(browser)s ORDER BY created_at DESC LIMIT 1
+""")
 
 
 def count_guess(delivery: Delivery, *, most: int) -> int | None:
@@ -32,18 +31,13 @@ def count_guess(delivery: Delivery, *, most: int) -> int | None:
 
     The row is locked until the transaction ends, so the next guess is counted after this one is decided.
     """
-    if not _GUESSED.run(delivery_id=delivery.pk, most=most, life=code_life()):
-        return None
-    row = _ROW.first(delivery_id=delivery.pk)
-    return None if row is None else row.guesses
+    counted = GUESS.row(id=delivery.pk, most=most, life=code_life())
+    return counted[0] if counted else None
 
 
 def mark_used(delivery: Delivery) -> None:
     """Write that the code has signed somebody in. It is used up with the same commit."""
-    _USED.run(delivery_id=delivery.pk)
-
-
-_LATEST = Prepared(lambda browser: Delivery.objects.filter(browser=browser).annotate(now=Now()).order_by("-created_at"))
+    Delivery.objects.filter(pk=delivery.pk).update(used_at=Now())
 
 
 def move(before: str, after: str) -> None:
@@ -53,4 +47,7 @@ def move(before: str, after: str) -> None:
 
 def latest(browser: str) -> Delivery | None:
     """Return what this browser asked for last, with `now`, the database's time, beside it; None if nothing yet."""
-    return _LATEST.first(browser=browser)
+    for row in LATEST.objects(Delivery, browser=browser):
+        row.now = utc(row.now)  # type: ignore[attr-defined]
+        return row
+    return None

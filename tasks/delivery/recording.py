@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from project import database
 from project.live.push import push
-from project.prepared import Prepared, PreparedUpdate
+from project.sql import Statement
 from tasks import cooldown, limits
 from tasks.clock import ahead
 from tasks.delivery.claiming import LEASE, Claim
@@ -61,8 +61,8 @@ def record(claim: Claim, answer: Answer) -> State:
         logger.info("delivery %s: the provider's answer is written after %d tries", claim.delivery.pk[:8], tries)
     _ended(claim, answer, state)
     # The provider is sometimes faster with its report than with its answer.
-    if answer.provider_id and _REPORTED.exists(gateway=claim.gateway, provider_id=answer.provider_id):
-        for report in Report.objects.filter(gateway=claim.gateway, provider_id=answer.provider_id):
+    if answer.provider_id:
+        for report in REPORTS.objects(Report, gateway=claim.gateway, provider_id=answer.provider_id):
             state = reported(claim.token, delivered=report.delivered) or state
     return state
 
@@ -71,7 +71,7 @@ def _record(claim: Claim, answer: Answer) -> State:
     """Write how an attempt ended, in one transaction, and return where the delivery stands."""
     with transaction.atomic():
         # The sweeper may have closed this attempt as unknown when its lease ran out. What the provider said is better.
-        _CLOSE.run(token=claim.token, **_words(answer))
+        CLOSE.run(token=claim.token, **_words(answer))
         return _finish(claim.delivery, claim, answer)
 
 
@@ -102,15 +102,18 @@ def why(answer: Answer) -> str:
     return ", ".join(filter(None, (answer.provider_code, answer.detail))) or "no detail"
 
 
-_CLOSE = PreparedUpdate(lambda token, **words: (Attempt.objects.filter(pk=token), {**words, "ended_at": Now()}))
-_REPORTED = Prepared(lambda gateway, provider_id: Report.objects.filter(gateway=gateway, provider_id=provider_id))
+CLOSE = Statement("""
+    UPDATE tasks_attempt
+    SET outcome = %(outcome)s, provider_id = %(provider_id)s, provider_code = %(provider_code)s, detail = %(detail)s,
+        ended_at = {now}
+    WHERE id = %(token)s
+""")
 # Two players: the worker that comes back late, and the sweeper that has given its lease away. The token decides.
-_SENT = PreparedUpdate(
-    lambda delivery_id, token, reason: (
-        Delivery.objects.filter(pk=delivery_id, state=State.SENDING, lease_token=token),
-        {"state": State.SENT, "reason": reason, "sent_at": Now()},
-    )
-)
+SENT = Statement("""
+    UPDATE tasks_delivery SET state = 'sent', reason = %(reason)s, sent_at = {now}
+    WHERE id = %(id)s AND state = 'sending' AND lease_token = %(token)s
+""")
+REPORTS = Statement("SELECT * FROM tasks_report WHERE gateway = %(gateway)s AND provider_id = %(provider_id)s")
 
 
 def _ended(claim: Claim, answer: Answer, state: State) -> None:
@@ -162,9 +165,7 @@ def reported(token: str, *, delivered: bool) -> State | None:
 def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
     """Move the row on from `sending`, fenced by the lease, and return its state."""
     # As a rule.
-    if answer.outcome == Outcome.ACCEPTED and _SENT.run(
-        delivery_id=delivery.pk, token=claim.token, reason=answer.reason
-    ):
+    if answer.outcome == Outcome.ACCEPTED and SENT.run(id=delivery.pk, token=claim.token, reason=answer.reason):
         return State.SENT
     state, turn = next_state(delivery, claim, answer)
     change: dict[str, object] = {"state": state, "reason": answer.reason}
