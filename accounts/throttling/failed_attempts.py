@@ -19,18 +19,18 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, DateTimeField, ExpressionWrapper, F, Q, Value, When
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Greatest, Now
 
 from accounts.models import Guesses
 from accounts.throttling import proof_of_work
 from project import keys, redis
-from project.prepared import Prepared, PreparedInsert, PreparedUpdate
+from project.sql import Statement, utc
 from tasks.clock import ago, ahead
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ LONGEST_PAUSE = timedelta(hours=1)
 # 3.2.2, allows a hundred in all: strangers have most of them, the owner's browsers the rest.
 MOST_CODES = 80
 MOST_CODES_OWN = 20
+MOST: dict[Growth, int] = {"code": MOST_CODES, "own code": MOST_CODES_OWN}
 # Of those, so many come from one address; from then on it has one a day.
 MOST_CODES_OF_ADDRESS = 2 * settings.SMS_MAX_TRIES
 FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -99,7 +100,7 @@ class Guess:
         """Take it back, and all before it at the same secret. Others from the same address stay counted."""
         _all_of(self.kind, self.subject).delete()
         if self.source:
-            _SHIFTS.run(key=self.source, by=-ADDRESS_EVERY)
+            Guesses.objects.filter(key=self.source).update(open_at=_shifted(-ADDRESS_EVERY))
 
     def was_wrong(self) -> None:
         """Write it into the log, and raise the alarm when the whole site has had too many. Never raises."""
@@ -133,15 +134,15 @@ def begin(kind: Kind, subject: str, address: str, *, own: bool = False, proven: 
         raise proof_of_work.Needed
     with transaction.atomic():
         if own:
-            rows = [_count("own code" if kind == "code" else kind, secret)]
+            counts = [_count("own code" if kind == "code" else kind, secret)]
         else:
             _count_address(source, address)
-            rows = [_count("code of one address" if kind == "code" else kind, pair, secret)]
+            counts = [_count("code of one address" if kind == "code" else kind, pair, secret)]
             # What one address has guessed too often no longer pauses the account for everybody else.
-            if kind == "code" or rows[0].count <= FREE[kind]:
-                rows.append(_count(kind, secret))
-    pauses = [(row.open_at - row.last_at).total_seconds() for row in rows]
-    return Guess(kind, subject, source, max(row.count for row in rows), max(0.0, *pauses))
+            if kind == "code" or counts[0][0] <= FREE[kind]:
+                counts.append(_count(kind, secret))
+    count, pause = (max(each) for each in zip(*counts, strict=True))
+    return Guess(kind, subject, source, int(count), pause)
 
 
 def of_account(pk: int | None, typed: str) -> str:
@@ -154,7 +155,7 @@ def of_account(pk: int | None, typed: str) -> str:
 
 def is_shut(mobile: str, *, own: bool = False) -> bool:
     """Tell whether a number's codes are switched off, for strangers or for browsers that have signed in with it."""
-    return _HAS.exists(key=key("code", mobile, own=own), least=MOST_CODES_OWN if own else MOST_CODES)
+    return HAS.row(key=key("code", mobile, own=own), least=MOST_CODES_OWN if own else MOST_CODES) is not None
 
 
 def forgive(kind: Kind, subject: str) -> int:
@@ -187,36 +188,20 @@ def _all_of(kind: Kind, subject: str) -> QuerySet[Guesses]:
     return Guesses.objects.filter(Q(key__in=[secret, key(kind, subject, own=True)]) | Q(secret=secret))
 
 
-# Built once each: a flood of guesses comes through here, and holds SQLite's one lock meanwhile.
-_ROW = Prepared(lambda key: Guesses.objects.filter(key=key).annotate(now=Now()))
-_PAUSED = Prepared(
-    lambda key, pair: (
-        Guesses.objects.filter(Q(key=key) | Q(key=pair), open_at__gt=Now()).annotate(now=Now()).order_by("-open_at")
-    )
-)
-_HAS = Prepared(lambda key, least: Guesses.objects.filter(key=key, count__gte=least))
-_FULLER = Prepared(lambda key, than: Guesses.objects.filter(key=key, open_at__gt=ahead(than)))
-_NEW = PreparedInsert(lambda key, secret: Guesses(key=key, secret=secret), or_ignore=True)
-_DRIPS = PreparedUpdate(
-    lambda key, room, every: (
-        Guesses.objects.filter(key=key, open_at__lte=ahead(room)),
-        {"last_at": Now(), "open_at": _shifted(every)},
-    )
-)
-_SHIFTS = PreparedUpdate(lambda key, by: (Guesses.objects.filter(key=key), {"open_at": _shifted(by)}))
-
-
-def _counting(growth: Growth) -> PreparedUpdate:
-    """Return what counts one more, unless a pause runs. A statement for each, for a text would be a slot."""
-    return PreparedUpdate(
-        lambda key, cooldown: (
-            Guesses.objects.filter(key=key, open_at__lte=Now()),
-            {"count": F("count") + 1, "last_at": Now(), "open_at": _pause(growth, cooldown)},
-        )
-    )
-
-
-_COUNTS: dict[Growth, PreparedUpdate] = {growth: _counting(growth) for growth in get_args(Growth)}
+# These run for each guess of a flood, and COUNT while others wait for SQLite's one lock.
+PAUSED = Statement("""
+    SELECT *, {now} AS now FROM accounts_guesses
+    WHERE key IN (%(key)s, %(pair)s) AND open_at > {now} ORDER BY open_at DESC LIMIT 1
+""")
+HAS = Statement("SELECT 1 FROM accounts_guesses WHERE key = %(key)s AND count >= %(least)s")
+# Of many guesses at once, each waits for the one before it: the row is the referee, and the pause is in it.
+COUNT = Statement("""
+    INSERT INTO accounts_guesses (key, secret, count, last_at, open_at)
+    VALUES (%(key)s, %(secret)s, 1, {now}, {now})
+    ON CONFLICT (key) DO UPDATE SET count = accounts_guesses.count + 1, last_at = {now}
+    WHERE accounts_guesses.open_at <= {now}
+    RETURNING count
+""")
 
 
 def _count_address(source: str, address: str) -> None:
@@ -224,69 +209,63 @@ def _count_address(source: str, address: str) -> None:
     if _drip(source, settings.GUESSES_PER_IP, ADDRESS_EVERY):
         return
     logger.warning("guesses from address %s are paused", address[:8])
-    full = _found(source)
-    left: timedelta = full.open_at - full.now - (settings.GUESSES_PER_IP - 1) * ADDRESS_EVERY
+    full = Guesses.objects.annotate(now=Now()).get(key=source)
+    left = full.open_at - full.now - (settings.GUESSES_PER_IP - 1) * ADDRESS_EVERY
     raise Paused(max(1.0, left.total_seconds()))
 
 
-def _count(growth: Growth, name: str, secret: str = "") -> Guesses:
-    """Count one more in a row and lengthen its pause, if none runs. Raises Paused or Shut.
+def _count(growth: Growth, name: str, secret: str = "") -> tuple[int, float]:
+    """Count one more in a row and lengthen its pause, if none runs. Returns the count and the seconds of the pause.
 
-    `secret` is what a pair's row belongs to.
+    `secret` is what a pair's row belongs to. Raises Paused or Shut.
     """
-    # Of many guesses at once, each waits for the one before it: the row is the referee, and the pause is in it.
-    change = {"key": name, "cooldown": settings.SMS_COOLDOWN}
-    if not _COUNTS[growth].run(**change):
-        _NEW.run(key=name, secret=secret)
-        if not _COUNTS[growth].run(**change):
-            _mind_pause(growth, name)
-    counted: Guesses = _found(name)
-    return counted
-
-
-def _found(name: str) -> Any:
-    """Return the row, with `now`, the database's time, beside it. It is there."""
-    row = _ROW.first(key=name)
-    if row is None:
-        raise Guesses.DoesNotExist
-    return row
+    while (counted := COUNT.row(key=name, secret=secret)) is None:
+        _mind_pause(growth, name)
+    count: int = counted[0]
+    if growth in MOST and count >= MOST[growth]:
+        Guesses.objects.filter(key=name).update(open_at=FOR_EVER)
+        return count, LONGEST_PAUSE.total_seconds()
+    pause = _pause(growth, count)
+    if pause:
+        Guesses.objects.filter(key=name).update(open_at=ahead(pause))
+    return count, pause.total_seconds()
 
 
 def _is_near(kind: Kind, secret: str, source: str) -> bool:
     """Tell whether half of what is allowed is used up."""
+    if HAS.row(key=secret, least=FREE[kind] // 2) is not None:
+        return True
     half = settings.GUESSES_PER_IP // 2 * ADDRESS_EVERY
-    return _HAS.exists(key=secret, least=FREE[kind] // 2) or (source != "" and _FULLER.exists(key=source, than=half))
+    return source != "" and Guesses.objects.filter(key=source, open_at__gt=ahead(half)).exists()
 
 
 def _mind_pause(what: str, name: str, pair: str = "") -> None:
     """Raise Paused or Shut if a pause runs. `what` is for the log."""
-    row: Any = _PAUSED.first(key=name, pair=pair)
-    if row is None:
+    found = PAUSED.objects(Guesses, key=name, pair=pair)
+    if not found:
         return
+    row: Any = found[0]
     logger.info("%s attempt rejected without checking: %d consecutive failures", what, row.count)
     if row.open_at == FOR_EVER:
         raise Shut
-    raise Paused(max(1.0, (row.open_at - row.now).total_seconds()))
+    raise Paused(max(1.0, (row.open_at - utc(row.now)).total_seconds()))
 
 
-def _pause(growth: Growth, cooldown: float) -> Case:
-    """Return when the next guess is looked at, by how many were wrong before this one."""
+def _pause(growth: Growth, count: int) -> timedelta:
+    """Return how long nothing is looked at after so many wrong guesses in a row."""
     if growth == "code of one address":
-        enough = When(count__gte=MOST_CODES_OF_ADDRESS - 1, then=ahead(KEPT))
-        return Case(enough, default=Now(), output_field=DateTimeField())
+        return KEPT if count >= MOST_CODES_OF_ADDRESS else timedelta()
     # Passwords: a pause after each guess from some on. Codes: one after each whole code's worth, so that who has got a
     # new one may use its tries; and the first is over before a new one can be had, so that only guessers feel it.
-    kind: Kind = "password" if growth == "password" else "code"
-    every = 1 if kind == "password" else FREE[kind]
-    wait = timedelta(seconds=30.0 if kind == "password" else max(1.0, cooldown / 2))
-    most = {"password": FREE[kind] + 20, "code": MOST_CODES, "own code": MOST_CODES_OWN}[growth]
-    steps = [When(count__gte=most - 1, then=Value(FOR_EVER))] if kind == "code" else []
-    for count in range(FREE[kind], most, every):
-        steps.append(When(count=count - 1, then=ahead(min(wait, LONGEST_PAUSE))))
-        wait *= 2
-    if kind == "password":
-        steps.append(When(count__gte=most - 1, then=ahead(LONGEST_PAUSE)))
-    return Case(*steps, default=Now(), output_field=DateTimeField())
+    if growth == "password":
+        free, every, first = FREE["password"], 1, 30.0
+    else:
+        free, every, first = FREE["code"], FREE["code"], max(1.0, settings.SMS_COOLDOWN / 2)
+    pauses, between = divmod(count - free, every)
+    if pauses < 0 or between:
+        return timedelta()
+    # Twice as long each time. The exponent is bounded: twenty doublings are long past the longest pause.
+    return min(timedelta(seconds=first * 2 ** min(pauses, 20)), LONGEST_PAUSE)
 
 
 def _drip(name: str, burst: int, every: timedelta) -> bool:
@@ -294,11 +273,12 @@ def _drip(name: str, burst: int, every: timedelta) -> bool:
 
     The generic cell rate algorithm (ITU-T I.371): `open_at` is when the bucket would be empty.
     """
-    change = {"key": name, "room": (burst - 1) * every, "every": every}
-    if _DRIPS.run(**change):
+    bucket = Guesses.objects.filter(key=name, open_at__lte=ahead((burst - 1) * every))
+    change = {"last_at": Now(), "open_at": _shifted(every)}
+    if bucket.update(**change):
         return True
-    _NEW.run(key=name, secret="")
-    return bool(_DRIPS.run(**change))
+    Guesses.objects.bulk_create([Guesses(key=name)], ignore_conflicts=True)
+    return bool(bucket.update(**change))
 
 
 def _shifted(by: timedelta) -> Combinable:

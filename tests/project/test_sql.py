@@ -15,6 +15,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.db.utils import load_backend
 
+from accounts.models import Guesses
+from accounts.throttling import failed_attempts
 from project.sql import Statement, utc
 from tasks.clock import ago, ahead
 from tasks.delivery import accept, claiming, queries, recording
@@ -283,3 +285,41 @@ def test_the_newest_of_a_browser_is_the_orm_s_with_the_database_s_time_beside_it
     for field in Delivery._meta.concrete_fields:
         assert getattr(found, field.attname) == getattr(expected, field.attname), field.name
     assert abs(found.now - expected.now) < A_MOMENT  # type: ignore[attr-defined]
+
+
+# --- Guesses ---
+
+
+@pytest.mark.parametrize("row", [None, {}, {"open_at": YOUNG}, {"open_at": -OLD}], ids=str)
+def test_a_guess_is_counted_in_a_row_unless_a_pause_runs(row: dict[str, timedelta] | None) -> None:
+    """The first of a secret makes its row."""
+    if row is not None:
+        Guesses.objects.create(key="code:x", count=3, **{name: ago(age) for name, age in row.items()})
+    Guesses.objects.create(key="code:y", count=7)
+
+    def by_orm() -> int | None:
+        made = Guesses.objects.get_or_create(key="code:x", defaults={"secret": "s"})[0]
+        counting = Guesses.objects.filter(key="code:x", open_at__lte=Now())
+        return made.count + 1 if counting.update(count=F("count") + 1, last_at=Now()) else None
+
+    def by_sql() -> int | None:
+        counted = failed_attempts.COUNT.row(key="code:x", secret="s")
+        return counted[0] if counted else None
+
+    counted = same(by_sql, by_orm, Guesses)
+    assert counted == (1 if row is None else None if row.get("open_at") == -OLD else 4)
+
+
+def test_the_longest_pause_is_found() -> None:
+    for key, ahead_by in (("a", -YOUNG), ("b", OLD), ("c", OLD * 2), ("d", OLD * 3)):
+        Guesses.objects.create(key=key, count=3, open_at=ahead(ahead_by))
+    for key, pair in (("a", ""), ("a", "b"), ("b", "c"), ("c", "b"), ("x", "")):
+        running = Guesses.objects.filter(key__in=[key, pair], open_at__gt=Now()).annotate(now=Now())
+        expected = list(running.order_by("-open_at")[:1])
+        found: list[Any] = failed_attempts.PAUSED.objects(Guesses, key=key, pair=pair)
+        assert found == expected
+        assert [row.open_at for row in found] == [row.open_at for row in expected]
+        assert all(abs(utc(row.now) - other.now) < A_MOMENT for row, other in zip(found, expected, strict=True))
+    for least in (2, 3, 4):
+        found_one = failed_attempts.HAS.row(key="a", least=least) is not None
+        assert found_one == Guesses.objects.filter(key="a", count__gte=least).exists()
