@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
     M = TypeVar("M", bound="Model")
 
-MOMENT = re.compile(r"\{now(?: (?P<sign>[+-]) (?P<param>\w+))?\}")
+# {now}, {now - age}, {now + wait}, {max(column, now) + wait}. What is added is a parameter.
+MOMENT = re.compile(r"\{(?:now|max\((?P<column>[\w.]+), now\))(?: (?P<sign>[+-]) (?P<param>\w+))?\}")
 # SQLite keeps times as text, in UTC and to the millisecond, as Django's Now() writes them.
 NOW = {"sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW')", "postgresql": "STATEMENT_TIMESTAMP()"}
+LATER = {"sqlite": "MAX({column}, {now})", "postgresql": "GREATEST({column}, {now})"}
 SHIFTED = {
-    "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', ({sign}%({param})s) || ' seconds')",
-    "postgresql": "(STATEMENT_TIMESTAMP() {sign} %({param})s * INTERVAL '1 second')",
+    "sqlite": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', {moment}, ({sign}%({param})s) || ' seconds')",
+    "postgresql": "({moment} {sign} %({param})s * INTERVAL '1 second')",
 }
 
 
@@ -63,7 +65,8 @@ def utc(value: datetime | str) -> datetime:
 
 
 def _moment(vendor: str, match: re.Match[str]) -> str:
-    return SHIFTED[vendor].format(**match.groupdict()) if match["sign"] else NOW[vendor]
+    moment = LATER[vendor].format(column=match["column"], now=NOW[vendor]) if match["column"] else NOW[vendor]
+    return SHIFTED[vendor].format(moment=moment, **match.groupdict()) if match["sign"] else moment
 
 
 def _adapted(params: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from django.contrib.auth import get_user_model
 from django.db import connections
 from django.db.models.functions import Now
 
-from project.prepared import Prepared
 from tasks.gateways import Answer, Outcome
 from tasks.models import Attempt, Delivery, Report
 from tasks.routing import circuit_breaker
@@ -42,13 +41,10 @@ SETTLED = timedelta(minutes=2)
 LONGEST_REPORT = 600.0
 
 
-_ACCOUNT = Prepared(lambda mobile: get_user_model().objects.filter(mobile=mobile).only("is_active"))
-
-
 def is_due(mobile: str) -> bool:
     """Tell whether no SMS is wanted: the number's account is inactive, or it has none and SIGN_UP makes none."""
-    account = _ACCOUNT.first(mobile=mobile)
-    return not (settings.SIGN_UP if account is None else account.is_active)
+    account = get_user_model().objects.filter(mobile=mobile).values("is_active").first()
+    return not (account["is_active"] if account else settings.SIGN_UP)
 
 
 def send(token: str, gateway: str) -> Answer:

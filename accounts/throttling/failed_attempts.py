@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from django.conf import settings
 from django.db import transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
-from django.db.models.expressions import Combinable
 from django.db.models.functions import Greatest, Now
 
 from accounts.models import Guesses
@@ -100,7 +99,8 @@ class Guess:
         """Take it back, and all before it at the same secret. Others from the same address stay counted."""
         _all_of(self.kind, self.subject).delete()
         if self.source:
-            Guesses.objects.filter(key=self.source).update(open_at=_shifted(-ADDRESS_EVERY))
+            back = ExpressionWrapper(Greatest(F("open_at"), Now()) - ADDRESS_EVERY, output_field=DateTimeField())
+            Guesses.objects.filter(key=self.source).update(open_at=back)
 
     def was_wrong(self) -> None:
         """Write it into the log, and raise the alarm when the whole site has had too many. Never raises."""
@@ -188,7 +188,7 @@ def _all_of(kind: Kind, subject: str) -> QuerySet[Guesses]:
     return Guesses.objects.filter(Q(key__in=[secret, key(kind, subject, own=True)]) | Q(secret=secret))
 
 
-# These run for each guess of a flood, and COUNT while others wait for SQLite's one lock.
+# These run for each guess of a flood, and the last two while others wait for SQLite's one lock.
 PAUSED = Statement("""
     SELECT *, {now} AS now FROM accounts_guesses
     WHERE key IN (%(key)s, %(pair)s) AND open_at > {now} ORDER BY open_at DESC LIMIT 1
@@ -201,6 +201,12 @@ COUNT = Statement("""
     ON CONFLICT (key) DO UPDATE SET count = accounts_guesses.count + 1, last_at = {now}
     WHERE accounts_guesses.open_at <= {now}
     RETURNING count
+""")
+DRIP = Statement("""
+    INSERT INTO accounts_guesses (key, secret, count, last_at, open_at)
+    VALUES (%(key)s, '', 0, {now}, {now + every})
+    ON CONFLICT (key) DO UPDATE SET last_at = {now}, open_at = {max(accounts_guesses.open_at, now) + every}
+    WHERE accounts_guesses.open_at <= {now + room}
 """)
 
 
@@ -273,14 +279,4 @@ def _drip(name: str, burst: int, every: timedelta) -> bool:
 
     The generic cell rate algorithm (ITU-T I.371): `open_at` is when the bucket would be empty.
     """
-    bucket = Guesses.objects.filter(key=name, open_at__lte=ahead((burst - 1) * every))
-    change = {"last_at": Now(), "open_at": _shifted(every)}
-    if bucket.update(**change):
-        return True
-    Guesses.objects.bulk_create([Guesses(key=name)], ignore_conflicts=True)
-    return bool(bucket.update(**change))
-
-
-def _shifted(by: timedelta) -> Combinable:
-    """Return a bucket's new moment: now at the earliest, and later by so much."""
-    return ExpressionWrapper(Greatest(F("open_at"), Now()) + by, output_field=DateTimeField())
+    return bool(DRIP.run(key=name, room=(burst - 1) * every, every=every))

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import dj_database_url
 import psycopg
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection, connections, transaction
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q
+from django.db.models.functions import Greatest, Now
 from django.db.utils import load_backend
 
 from accounts.models import Guesses
+from accounts.sessions.store import ROW
 from accounts.throttling import failed_attempts
 from project.sql import Statement, utc
 from tasks.clock import ago, ahead
@@ -310,6 +312,23 @@ def test_a_guess_is_counted_in_a_row_unless_a_pause_runs(row: dict[str, timedelt
     assert counted == (1 if row is None else None if row.get("open_at") == -OLD else 4)
 
 
+@pytest.mark.parametrize("left", [None, -YOUNG, A_MOMENT * 20, A_MOMENT * 30], ids=str)
+def test_a_bucket_is_filled_until_it_is_full(left: timedelta | None) -> None:
+    """Its moment is when it would be empty: this one, the drips that are in it, or past what it holds."""
+    every, room = timedelta(seconds=30), A_MOMENT * 25
+    if left is not None:
+        Guesses.objects.create(key="address:x", open_at=ahead(left))
+    Guesses.objects.create(key="address:y")
+
+    def by_orm() -> int:
+        made = Guesses.objects.get_or_create(key="address:x")[0]
+        emptied = ExpressionWrapper(Greatest(F("open_at"), Now()) + every, output_field=DateTimeField())
+        return Guesses.objects.filter(pk=made.pk, open_at__lte=ahead(room)).update(last_at=Now(), open_at=emptied)
+
+    filled = same(lambda: failed_attempts.DRIP.run(key="address:x", room=room, every=every), by_orm, Guesses)
+    assert filled == (left is None or left < room)
+
+
 def test_the_longest_pause_is_found() -> None:
     for key, ahead_by in (("a", -YOUNG), ("b", OLD), ("c", OLD * 2), ("d", OLD * 3)):
         Guesses.objects.create(key=key, count=3, open_at=ahead(ahead_by))
@@ -323,3 +342,16 @@ def test_the_longest_pause_is_found() -> None:
     for least in (2, 3, 4):
         found_one = failed_attempts.HAS.row(key="a", least=least) is not None
         assert found_one == Guesses.objects.filter(key="a", count__gte=least).exists()
+
+
+# --- Sessions ---
+
+
+def test_a_session_is_found_while_it_lives() -> None:
+    for key, age in (("lives", -OLD), ("is over", YOUNG)):
+        Session.objects.create(session_key=key, session_data=key, expire_date=ago(age))
+    for key in ("lives", "is over", "never was"):
+        found = ROW.objects(Session, key=key)
+        assert found == list(Session.objects.filter(session_key=key, expire_date__gt=Now()))
+        assert [row.expire_date for row in found] == [row.expire_date for row in Session.objects.filter(pk__in=found)]
+    assert len(ROW.objects(Session, key="lives")) == 1

@@ -1,0 +1,238 @@
+"""The sessions' table. It holds no key to any session: the cookie has the key, the row its hash.
+
+What is left of a visitor's session when they sign in is a row that says that it has ended: an open page that nobody
+told finds it and comes back.
+
+A copy of the database signs nobody in: not a dump, not a backup, not an SQL injection that reads. Nor does one that
+writes: a row's content is signed for its own key, and means nothing under another (ASVS 5.0, 7.2 and 13.3). The rows
+are `django.contrib.sessions`' own, and so is `clearsessions`.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS, UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils.crypto import get_random_string
+
+from accounts.sessions import browser_id
+from accounts.sessions.keys import KEY, hashed
+from accounts.sessions.visitors import visitor, visitor_key
+from project.sql import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.contrib.sessions.base_session import AbstractBaseSession
+    from django.db.models import QuerySet
+
+# The content of a row whose session goes on under another key: "moved" in base64, with that key's hash behind it.
+# Signed content never begins so.
+MOVED = "bW92ZWQ:"
+# How long the row says so. A request that was sent with the old key has ended by then.
+MOVED_FOR = timedelta(minutes=5)
+
+
+# With each request of whoever is signed in, and with each look of a page.
+ROW = Statement("SELECT * FROM django_session WHERE session_key = %(key)s AND expire_date > {now}")
+
+
+def _alive(key: str) -> QuerySet[Any]:
+    return SessionStore.get_model_class().objects.filter(session_key=key, expire_date__gt=Now())
+
+
+def has_ended(key: str) -> bool:
+    """Tell whether a visitor's session has ended, with a login as a rule.
+
+    Only a socket asks. A request with its cookie is a stranger's, and the browser id in it stands for nothing.
+    """
+    return _alive(hashed(key)).exists()
+
+
+def _end(name: str) -> None:
+    """Delete the row of this name, and the one that the session goes on in. Two at most in practice: one per move."""
+    rows = SessionStore.get_model_class().objects
+    while name:
+        with transaction.atomic():
+            # Locked: a change of key that is under way is waited for, and its outcome is read.
+            row = rows.select_for_update().filter(session_key=name).first()
+            if row is None:
+                return
+            row.delete()
+        name = row.session_data.removeprefix(MOVED) if row.session_data.startswith(MOVED) else ""
+
+
+class SessionStore(db.SessionStore):
+    """Django's store in the database, with the key's hash wherever that one writes or looks for the key.
+
+    As there, a key that has no row is never adopted, and a session that was ended meanwhile cannot be saved
+    (`UpdateError`): a slow request brings nobody back after a logout. Here that holds for a change of key as well, and
+    a logout that was sent with the old key ends the session under its new one.
+    """
+
+    # While Django looks up the user, nothing is moved or ended.
+    _only_read = False
+
+    def __init__(self, session_key: str | None = None) -> None:
+        """Take the key that a browser shows."""
+        super().__init__(session_key)
+        # Loading forgets a key that has no living row.
+        self._shown = self.session_key
+
+    @contextmanager
+    def only_read(self) -> Iterator[None]:
+        """Keep the row and its key, whatever is called inside.
+
+        `auth.get_user` gives a session that was signed with a former SECRET_KEY another key, and deletes one of a
+        former password. Two players: a poll that does so, and a logout or a new password in the same moment, which
+        knows the session by the key that the poll takes away.
+        """
+        self._only_read = True
+        try:
+            yield
+        finally:
+            self._only_read = False
+
+    def cycle_key(self) -> None:
+        """Give the session another key, if it has not ended meanwhile. Raises SessionInterrupted if it has.
+
+        Django writes the new row whether or not the old one is still there, and so undoes a logout.
+        """
+        if self._only_read:
+            return
+        data = dict(self.items())
+        old = self.session_key
+        if old is None or not KEY.fullmatch(old):
+            super().cycle_key()
+            return
+        self._session_key = self._get_new_session_key()
+        row = self.create_model_instance(data)
+        with transaction.atomic():
+            moved = self._living(old).update(session_data=MOVED + row.session_key, expire_date=Now() + MOVED_FOR)
+            if moved:
+                row.save(force_insert=True)
+        if not moved:
+            self._forget()
+            raise SessionInterrupted("The session ended before the request was completed.")
+        self.modified = True
+
+    async def acycle_key(self) -> None:
+        """Give the session another key."""
+        await sync_to_async(self.cycle_key)()
+
+    def flush(self) -> None:
+        """End the session, also if it goes on under another key since this request began."""
+        if not self._only_read:
+            self.delete(self.session_key or self._shown)
+        self._forget()
+
+    async def aflush(self) -> None:
+        """End the session."""
+        await sync_to_async(self.flush)()
+
+    def _forget(self) -> None:
+        """Hold nothing."""
+        self.clear()
+        self._session_key = None
+        self.modified = self.modified and not self._only_read
+
+    def _living(self, key: str) -> QuerySet[Any]:
+        """Return the row of a session that goes on under this key."""
+        return _alive(hashed(key)).exclude(session_data__startswith=MOVED)
+
+    @property
+    def key_salt(self) -> str:
+        """What the content is signed with, besides SECRET_KEY. Django's own is the same for every session."""
+        return f"latchkey.session.{hashed(self.session_key or '')}"
+
+    def _validate_session_key(self, key: str | None) -> bool:
+        """Take no key that we cannot have made: the database is not asked for it."""
+        return key is not None and (KEY.fullmatch(key) is not None or visitor(key) is not None)
+
+    def _get_new_session_key(self) -> str:
+        """Return a key, without asking whether it is taken: one in 2 to the 160th is, and the insert would fail."""
+        return get_random_string(32, VALID_KEY_CHARS)
+
+    def load(self) -> dict[str, Any]:
+        """Return what the session holds: from the key, or from its row."""
+        planted = visitor(self.session_key)
+        return {browser_id.KEY: planted} if planted else super().load()
+
+    async def aload(self) -> dict[str, Any]:
+        """Return what the session holds."""
+        planted = visitor(self.session_key)
+        return {browser_id.KEY: planted} if planted else await super().aload()
+
+    def save(self, must_create: bool = False) -> None:
+        """Write the row, if the session holds more than the key can."""
+        if must_create:
+            super().save(must_create)
+        elif self._session_key and KEY.fullmatch(self._session_key):
+            data = dict(self.items())
+            if self._session_key is None:
+                # Loaded just now, and found to be over.
+                raise UpdateError
+            row = self.create_model_instance(data)
+            same = self._living(self._session_key)
+            if not same.update(session_data=row.session_data, expire_date=row.expire_date):
+                raise UpdateError
+        elif set(self.keys()) == {browser_id.KEY}:
+            self._session_key = visitor_key(self[browser_id.KEY])
+        else:
+            # Under a new key: who knows a visitor's knows no session that begins with it.
+            self.create()
+
+    async def asave(self, must_create: bool = False) -> None:
+        """Write the row, if the session holds more than the key can."""
+        await sync_to_async(self.save)(must_create)
+
+    def _get_session_from_db(self) -> AbstractBaseSession | None:
+        for found in ROW.objects(self.model, key=hashed(self.session_key or "")):
+            if not found.session_data.startswith(MOVED):
+                return found
+        self._session_key = None
+        return None
+
+    async def _aget_session_from_db(self) -> AbstractBaseSession | None:
+        return await sync_to_async(self._get_session_from_db)()
+
+    def exists(self, session_key: str) -> bool:
+        """Tell whether a key is taken."""
+        rows = self.model.objects.filter(session_key=hashed(session_key))
+        return bool(rows.exclude(session_data__startswith=MOVED).exists())
+
+    async def aexists(self, session_key: str) -> bool:
+        """Tell whether a key is taken."""
+        return await sync_to_async(self.exists)(session_key)
+
+    def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
+        """Return the row to save."""
+        row = super().create_model_instance(data)
+        row.session_key = hashed(row.session_key)
+        return row
+
+    async def acreate_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
+        """Return the row to save."""
+        row = await super().acreate_model_instance(data)
+        row.session_key = hashed(row.session_key)
+        return row
+
+    def delete(self, session_key: str | None = None) -> None:
+        """End a session: this one, unless another's key is given."""
+        key = session_key or self.session_key
+        if key and KEY.fullmatch(key):
+            _end(hashed(key))
+        elif key and visitor(key):
+            over = self.model(session_key=hashed(key), session_data=self.encode({}), expire_date=self.get_expiry_date())
+            self.model.objects.bulk_create([over], ignore_conflicts=True)
+
+    async def adelete(self, session_key: str | None = None) -> None:
+        """End a session: this one, unless another's key is given."""
+        await sync_to_async(self.delete)(session_key)
