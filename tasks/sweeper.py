@@ -33,7 +33,7 @@ def sweep() -> None:
     """Do one round: close dead attempts, end what is too late, ring again for what nobody came for."""
     recovery.reclaim()
     recovery.expire()
-    recovery.give_back()
+    recovery.release_limits()
     try:
         # With this many bells in the queue the workers are slow, not deaf: more bells would not help them.
         room = BATCH - HUEY.pending_count()

@@ -1,13 +1,16 @@
-"""A delivery's way from accepted to resolved. Every step is a conditional UPDATE: one player wins, the others stop.
+"""A delivery from accepted to resolved. Every step is a conditional UPDATE: one player wins, the others stop.
 
-The queue's notification may be lost, doubled, late or forged: whoever comes looks at the row and claims it, or leaves.
+A notification of the queue may be lost, repeated, late or forged. A worker that gets one reads the row, and claims it
+or does nothing.
 
-    accept, withdraw   how the row comes to be, and how its visitor takes it back
+    accept, withdraw   the row of an accepted request, and its withdrawal
     claiming           the right to make one attempt
-    recording          how an attempt ended
-    transitions        which answer leads to which state
-    recovery           what the sweeper looks for
-    queries            what the web asks; delivery_times, how long a message usually takes
+    recording          the end of an attempt
+    transitions        the states, and which answer leads to which
+    recovery           lost notifications, dead workers, late deliveries
+    queries            the newest delivery of a browser, guesses at its code
+    delivery_times     how long a message usually takes
+    events             the events for the open pages
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A delivery's beginning: the row that promises an SMS, in one statement as long as nothing stands against it."""
+"""The row of an accepted request: one statement, unless an older row of the number matters."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ ACCEPT = Statement("""
     RETURNING *
 """)
 
-# SQLite has one writer, and lets the others sleep for longer and longer, also when it is free: so they take turns here.
+# SQLite has one writer, and the others sleep for longer and longer even when it is free, so they take turns here.
 _turn = threading.Lock()
-# Seconds after which one goes on without. Somebody else has the file then, and each waits for SQLite as long as the
-# first: one after the other, the last of sixteen would wait for minutes.
-TURN = 0.5
+# How long to wait for a turn. If another process holds the file, all wait for SQLite at once: one after the other, the
+# last of sixteen would wait for minutes.
+TURN_SECONDS = 0.5
 
 
 class TooSoon(Exception):
-    """The number's cooldown is running by the rows, whatever the gate said. The visitor sees the countdown."""
+    """The number's cooldown is running by the rows, whatever Redis said. The visitor sees the countdown."""
 
     def __init__(self, seconds: float) -> None:
         """Keep how many seconds are left."""
@@ -60,10 +60,10 @@ class TooSoon(Exception):
 def accept(
     delivery_id: str, *, mobile: str, purpose: str, browser: str, address: str, language: str, own: bool = False
 ) -> Delivery:
-    """Write the row that promises an SMS, and let it supersede what has not left for the same number and purpose.
+    """Write the row, which supersedes what has not left for the same number and purpose.
 
-    `own` says that the browser has signed in with this number before: its requests are counted apart. Raises TooSoon,
-    or django.db.Error when the database cannot take it: then nothing was promised.
+    `own` means that the browser has signed in with this number before: its requests are counted apart. Raises TooSoon,
+    or django.db.Error if the database is away: then nothing is accepted.
     """
     cooldown = timedelta(seconds=settings.SMS_COOLDOWN)
     given = {
@@ -77,7 +77,7 @@ def accept(
 
 @contextmanager
 def _in_turn() -> Iterator[None]:
-    mine = connection.vendor == "sqlite" and _turn.acquire(timeout=TURN)
+    mine = connection.vendor == "sqlite" and _turn.acquire(timeout=TURN_SECONDS)
     try:
         yield
     finally:
@@ -86,10 +86,10 @@ def _in_turn() -> Iterator[None]:
 
 
 def _write_over_older(delivery: Delivery, cooldown: timedelta) -> Delivery:
-    """Write the row, once the number's cooldown is over, in place of what has not left. Raises TooSoon.
+    """Supersede what has not left and write the row, if the number's cooldown is over. Raises TooSoon.
 
-    The gate in Redis decides when all is well. But Redis may have been emptied between the gate and the row of another
-    request, and a process may have been asleep between the gate and its own.
+    The cooldown in Redis decides as a rule. But Redis may have been emptied before another request had its row, or this
+    process may have been suspended between its cooldown and its row.
     """
     mobile, purpose = delivery.mobile, delivery.purpose
     with transaction.atomic():
@@ -109,17 +109,17 @@ def _write_over_older(delivery: Delivery, cooldown: timedelta) -> Delivery:
 
 
 def _cooldown_runs() -> Q:
-    """Return what is true of a number's row that stands against another SMS."""
+    """Match a row of the number whose cooldown is running."""
     return Q(created_at__gt=ago(HOUR), resend_at__gt=Now())
 
 
 def _can_be_superseded(purpose: str) -> Q:
-    """Return what is true of a row that a newer one for the same purpose puts out of use."""
+    """Match a row that a newer one for the same purpose supersedes."""
     return Q(purpose=purpose, superseded_at=None, created_at__gt=ago(useful_life()), state__in=UNFINISHED)
 
 
 def _tell_superseded(mobile: str, purpose: str) -> None:
-    """Tell the pages whose request has just been superseded."""
+    """Notify the pages whose request has just been superseded."""
     rows = Delivery.objects.filter(mobile=mobile, purpose=purpose, created_at__gt=ago(useful_life()))
     for browser in rows.exclude(superseded_at=None).values_list("browser", flat=True).distinct():
         push(group(browser), CHANGED)

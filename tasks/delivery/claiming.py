@@ -1,4 +1,4 @@
-"""The right to make one attempt: whoever comes for a delivery claims its row, or leaves."""
+"""The right to make one attempt: a worker claims the row of a delivery, or does nothing."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from tasks.delivery.transitions import MAX_ATTEMPTS, useful_life
 from tasks.models import WAITING, Delivery, State, random_id
 from tasks.routing import gateway_chain
 
-# Longer than a gateway may take (6 s in all) and a slow database. Who holds a lease past it is taken for dead.
+# Longer than a gateway may take (6 s in all) plus a slow database. A worker with an older lease is presumed dead.
 LEASE = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to make one attempt. Its token fences the end: who lost the lease cannot overwrite who took it."""
+    """The right to make one attempt. Its token fences the result: a worker that lost the lease overwrites nothing."""
 
     delivery: Delivery
     token: str
     gateway: str
-    # By this process's clock that only goes forward.
+    # By the monotonic clock of this process.
     claimed: float = field(default_factory=time.monotonic)
 
 
 class NotWritten(Exception):
-    """There is no such row: not yet, or never. Whoever rings a moment before the commit makes the worker see this."""
+    """There is no such row, not yet or never: a worker can be notified a moment before the commit."""
 
 
 ROW = Statement("SELECT * FROM tasks_delivery WHERE id = %(id)s")
-# `attempts` as they were when the gateway was chosen: whoever has made one meanwhile chose by what came of it.
+# `attempts` as it was when the gateway was chosen: a worker that has made one in between chose by its outcome.
 CLAIM = Statement("""
     UPDATE tasks_delivery
     SET state = 'sending', attempts = attempts + 1, gateway = %(gateway)s, decoy = %(decoy)s,
@@ -52,7 +52,7 @@ BEGIN = Statement("""
 
 
 def claim(delivery_id: str) -> Claim | None:
-    """Take the right to make the next attempt, or answer None: it is not due, too late, over, or somebody else's.
+    """Claim the next attempt. Return None if it is not due, too late, over, or claimed by another worker.
 
     The attempt's row is committed before this returns, so no SMS leaves without a record of it. Raises NotWritten.
     """
@@ -63,9 +63,9 @@ def claim(delivery_id: str) -> Claim | None:
     if row.state not in WAITING:
         return None
     token = random_id()
-    # Before the transaction, which another writer may be waiting for: this may have to ask Redis.
+    # Before the transaction, because it may ask Redis, and another writer may be waiting.
     gateway = gateway_chain.choose(row)
-    # The first attempt decides: whoever gets or loses an account meanwhile has a whole delivery of one kind.
+    # The first attempt decides, so a delivery stays of one kind when its number gets or loses an account.
     no_sms = decoy.is_due(row.mobile) if row.attempts == 0 else row.decoy
     with transaction.atomic():
         claimed = CLAIM.run(
@@ -75,7 +75,7 @@ def claim(delivery_id: str) -> Claim | None:
         if claimed != 1:
             return None
         BEGIN.run(token=token, delivery_id=delivery_id, n=row.attempts + 1, gateway=gateway)
-    # What the UPDATE has just written, so that it need not be read again.
+    # As the UPDATE has written it.
     row.state, row.attempts, row.decoy = State.SENDING, row.attempts + 1, no_sms
     row.gateway, row.lease_token = gateway, token
     push(group(row.browser), CHANGED)

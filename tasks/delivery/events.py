@@ -1,10 +1,10 @@
-"""What the open pages are told of a delivery. An event carries no content: each page reads the row."""
+"""Events for the open pages of a browser. An event carries no content: each page reads the row."""
 
 from __future__ import annotations
 
-# The event on a browser's group when a row has changed.
+# A row has changed.
 CHANGED = "delivery.changed"
-# The same, when Redis has let a request in and its row is just being written.
+# Redis has accepted a request, and its row is being written.
 ACCEPTED = "delivery.accepted"
 
 

@@ -1,4 +1,4 @@
-"""What the web asks of a delivery: the newest of a browser, and guesses at its code."""
+"""Queries of the web process: the newest delivery of a browser, and guesses at its code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.clock import ago
 from tasks.delivery.transitions import code_life
 from tasks.models import Delivery
 
-# For so long a request is shown to a browser that has signed in, and stands in the way of the next.
+# A request that is older neither moves along with a login nor blocks the next one.
 HOUR = timedelta(hours=1)
 
 
@@ -36,17 +36,17 @@ def count_guess(delivery: Delivery, *, most: int) -> int | None:
 
 
 def mark_used(delivery: Delivery) -> None:
-    """Write that the code has signed somebody in. It is used up with the same commit."""
+    """Record that the code has signed its visitor in, with the commit of the caller."""
     Delivery.objects.filter(pk=delivery.pk).update(used_at=Now())
 
 
 def move(before: str, after: str) -> None:
-    """Show what a browser has under way to the same one under its new name, and to nobody under the old one."""
+    """Hand the unused requests of a browser over to its new id."""
     Delivery.objects.filter(browser=before, used_at=None, created_at__gt=ago(HOUR)).update(browser=after)
 
 
 def latest(browser: str) -> Delivery | None:
-    """Return what this browser asked for last, with `now`, the database's time, beside it; None if nothing yet."""
+    """Return the newest delivery of a browser, with the database's time as `now`, or None."""
     for row in LATEST.objects(Delivery, browser=browser):
         row.now = utc(row.now)  # type: ignore[attr-defined]
         return row

@@ -1,4 +1,4 @@
-"""How an attempt ended: by the provider's answer, by its report, or because the worker did not come back."""
+"""The end of an attempt: the provider's answer, its delivery report, or a worker that never returned."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ from tasks.models import WAITING, Attempt, Delivery, Report, State
 
 logger = logging.getLogger(__name__)
 
-# Seconds after the claim until which an answer is tried to be written: then the sweeper may give the lease away.
-WRITABLE = LEASE.total_seconds() - 2
-# Seconds between two tries.
-PAUSE = 0.5
-# To wait with: time.sleep fails where the clock is set back by a library (libfaketime).
+# How long after the claim writing an answer is retried. After that the sweeper may reclaim the lease.
+WRITE_FOR_SECONDS = LEASE.total_seconds() - 2
+WRITE_EVERY_SECONDS = 0.5
+# Waited on instead of time.sleep, which fails where libfaketime sets the clock back.
 _NEVER = threading.Event()
 
-# How an attempt's end says that nothing of the delivery has left.
+# The delivery is over, and no SMS has left.
 UNSENT = (State.FAILED, State.SUPERSEDED)
-# Where it is news that an SMS went out after all, from a worker that had lost its lease.
+# States that a worker that has lost its lease corrects when the provider did accept the SMS.
 UNSURE = (*WAITING, State.UNKNOWN, State.EXPIRED, State.FAILED)
 
 
 def record(claim: Claim, answer: Answer) -> State:
-    """Write how an attempt ended, then tell the open pages. Returns where the delivery stands now.
+    """Record how an attempt ended, then notify the open pages. Return the new state of the delivery.
 
-    While the database is away this is tried until the lease is nearly over: the provider answers only once, and without
-    its answer the SMS would be sent again or be called unknown. Raises django.db.Error when it does not come back.
+    While the database is away, writing is retried until the lease is nearly over: the provider answers only once, and
+    without its answer the SMS would be sent again or end as unknown. Raises django.db.Error if the retries fail.
     """
     tries = 1
     while True:
@@ -48,19 +47,22 @@ def record(claim: Claim, answer: Answer) -> State:
             state = _record(claim, answer)
             break
         except DatabaseError as error:
-            if not database.is_away(error) or time.monotonic() - claim.claimed + PAUSE > WRITABLE:
+            if (
+                not database.is_away(error)
+                or time.monotonic() - claim.claimed + WRITE_EVERY_SECONDS > WRITE_FOR_SECONDS
+            ):
                 raise
             if tries == 1:
                 words = "delivery %s: the provider's answer (%s) cannot be written yet (%s), trying again"
                 logger.warning(words, claim.delivery.pk[:8], answer.outcome, type(error).__name__)
             tries += 1
-        _NEVER.wait(PAUSE)
+        _NEVER.wait(WRITE_EVERY_SECONDS)
         # Closes the connection that has failed.
         close_old_connections()
     if tries > 1:
         logger.info("delivery %s: the provider's answer is written after %d tries", claim.delivery.pk[:8], tries)
     _ended(claim, answer, state)
-    # The provider is sometimes faster with its report than with its answer.
+    # A report can overtake the answer to the send.
     if answer.provider_id:
         for report in REPORTS.objects(Report, gateway=claim.gateway, provider_id=answer.provider_id):
             state = reported(claim.token, delivered=report.delivered) or state
@@ -68,27 +70,27 @@ def record(claim: Claim, answer: Answer) -> State:
 
 
 def _record(claim: Claim, answer: Answer) -> State:
-    """Write how an attempt ended, in one transaction, and return where the delivery stands."""
+    """Record how an attempt ended, in one transaction, and return the new state of the delivery."""
     with transaction.atomic():
-        # The sweeper may have closed this attempt as unknown when its lease ran out. What the provider said is better.
+        # Overwrites the "unknown" that the sweeper may have recorded when the lease ran out.
         CLOSE.run(token=claim.token, **_words(answer))
         return _finish(claim.delivery, claim, answer)
 
 
 def give_up(claim: Claim) -> bool:
-    """Close an attempt whose worker did not come back: nobody knows what became of it. False if the worker just did."""
-    nobody_came = Answer(Outcome.UNKNOWN, detail="the worker did not come back")
+    """Close an attempt whose worker did not return, as unknown. Return False if the worker has just recorded its end."""
+    lost = Answer(Outcome.UNKNOWN, detail="the worker did not come back")
     with transaction.atomic():
         attempt = Attempt.objects.filter(pk=claim.token, outcome="")
-        if not attempt.update(**_words(nobody_came), ended_at=Now()):
+        if not attempt.update(**_words(lost), ended_at=Now()):
             return False
-        state = _finish(claim.delivery, claim, nobody_came)
-    _ended(claim, nobody_came, state)
+        state = _finish(claim.delivery, claim, lost)
+    _ended(claim, lost, state)
     return True
 
 
 def _words(answer: Answer) -> dict[str, str]:
-    """Return what an attempt's row keeps of an answer."""
+    """Return the columns of an attempt that hold an answer."""
     return {
         "outcome": answer.outcome,
         "provider_id": answer.provider_id[:64],
@@ -98,7 +100,7 @@ def _words(answer: Answer) -> dict[str, str]:
 
 
 def why(answer: Answer) -> str:
-    """Return what an answer rests on, for the log: the provider's code and what it means to us. Never empty."""
+    """Return the reason of an answer for the log: the provider's code and its meaning. Never empty."""
     return ", ".join(filter(None, (answer.provider_code, answer.detail))) or "no detail"
 
 
@@ -108,7 +110,7 @@ CLOSE = Statement("""
         ended_at = {now}
     WHERE id = %(token)s
 """)
-# Two players: the worker that comes back late, and the sweeper that has given its lease away. The token decides.
+# Two players: a worker that returns late, and the sweeper that has reclaimed its lease. The token decides.
 SENT = Statement("""
     UPDATE tasks_delivery SET state = 'sent', reason = %(reason)s, sent_at = {now}
     WHERE id = %(id)s AND state = 'sending' AND lease_token = %(token)s
@@ -117,7 +119,7 @@ REPORTS = Statement("SELECT * FROM tasks_report WHERE gateway = %(gateway)s AND 
 
 
 def _ended(claim: Claim, answer: Answer, state: State) -> None:
-    """Do what follows the commit: give the cooldown back where it is due, and tell the log and the open pages."""
+    """Follow up after the commit: release the cooldown and the limits where due, log, and notify the open pages."""
     delivery = claim.delivery
     if state == State.FAILED and answer.reason != Reason.WAIT:
         cooldown.give_back(delivery.mobile, delivery.pk)
@@ -136,16 +138,16 @@ def _ended(claim: Claim, answer: Answer, state: State) -> None:
 
 
 def reported(token: str, *, delivered: bool) -> State | None:
-    """Take a provider's report of one attempt. Moves forward only; returns the new state, None when nothing moves."""
+    """Apply a provider's report of one attempt. Return the new state, or None if the report changes nothing."""
     attempt = Attempt.objects.select_related("delivery").get(pk=token)
     row = Delivery.objects.filter(pk=attempt.delivery_id)
     delivery = attempt.delivery
     if delivered:
-        # On the handset: nothing is truer, whatever was believed before.
+        # It is on the handset, so this overrides every earlier state.
         moved = row.exclude(state=State.DELIVERED).update(state=State.DELIVERED, reason=Reason.NONE, delivered_at=Now())
         state = State.DELIVERED
     else:
-        # Another attempt may have reached the handset; then this report decides nothing.
+        # Another attempt may have reached the handset.
         others = delivery.tries.filter(outcome__in=[Outcome.ACCEPTED, Outcome.UNKNOWN]).exclude(pk=token)
         if others.exists():
             return None
@@ -164,7 +166,7 @@ def reported(token: str, *, delivered: bool) -> State | None:
 
 def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
     """Move the row on from `sending`, fenced by the lease, and return its state."""
-    # As a rule.
+    # The usual case, without the queries below.
     if answer.outcome == Outcome.ACCEPTED and SENT.run(id=delivery.pk, token=claim.token, reason=answer.reason):
         return State.SENT
     state, turn = next_state(delivery, claim, answer)
@@ -176,18 +178,18 @@ def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:
     if turn:
         change["route"] = turn.place
     if turn and turn.at_once:
-        # Another provider need not be waited for.
+        # Another provider is tried at once.
         change |= {"due_at": Now(), "reason": Reason.ROUTE}
     if state == State.FAILED and answer.reason != Reason.WAIT:
         change["resend_at"] = Now()
     if answer.outcome == Outcome.UNKNOWN and state == State.RETRYING and not repeats_safely(claim):
         change["possibly_duplicated"] = True
-    # Two players: the worker that comes back late, and the sweeper that has given its lease away. The token decides.
+    # Two players: a worker that returns late, and the sweeper that has reclaimed its lease. The token decides.
     row = Delivery.objects.filter(pk=delivery.pk)
     if row.filter(state=State.SENDING, lease_token=claim.token).update(**change):
         return state
     if answer.outcome == Outcome.ACCEPTED and not row.filter(state__in=UNSURE).update(state=State.SENT, sent_at=Now()):
-        # Somebody else is sending it in this moment.
+        # Another worker is sending it at this moment.
         row.filter(state=State.SENDING).update(possibly_duplicated=True)
     delivery.refresh_from_db(fields=["state"])
     return State(delivery.state)

@@ -1,4 +1,4 @@
-"""What a sweeper looks for: lost doorbells, dead workers, and what has become too late."""
+"""Recovery by the sweeper: lost notifications, dead workers, and deliveries that are too late."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tasks.delivery.transitions import useful_life
 from tasks.gateways import Outcome
 from tasks.models import WAITING, Attempt, Delivery, State
 
-# A doorbell rings within this, or it is taken for lost.
+# A worker claims a delivery within this time of its notification, or the notification is presumed lost.
 OVERDUE = timedelta(seconds=2)
 
 
 def overdue(most: int) -> list[str]:
-    """Return what should have been claimed by now, for this caller to ring: the bell is lost, or no worker ran.
+    """Return the deliveries that should have been claimed by now, for the caller to enqueue again.
 
-    Every worker has a sweeper. Moving `rung_at` is the referee: one of them gets the row, then it rests for a while.
+    Every worker has a sweeper. `rung_at` is the referee: one of them moves it, then the row rests for a while.
     """
     missed = ago(OVERDUE)
     late = Delivery.objects.filter(state__in=WAITING, due_at__lt=missed, rung_at__lt=missed)
@@ -33,7 +33,7 @@ def overdue(most: int) -> list[str]:
 
 
 def expire() -> int:
-    """End what is too late for its code. Returns how many."""
+    """End the deliveries that are too late for their code. Return how many."""
     late = Delivery.objects.filter(state__in=WAITING, created_at__lte=ago(useful_life()))
     ended = 0
     for row in late:
@@ -41,7 +41,7 @@ def expire() -> int:
         end: dict[str, Any] = {"state": State.UNKNOWN}
         if not unsure:
             end = {"state": State.EXPIRED, "resend_at": Now()}
-        # A worker may claim it in this instant; then it is that worker's.
+        # A worker may claim it at this moment; then it is left alone.
         if Delivery.objects.filter(pk=row.pk, state__in=WAITING).update(**end):
             if not unsure:
                 cooldown.give_back(row.mobile, row.pk)
@@ -51,10 +51,10 @@ def expire() -> int:
     return ended
 
 
-def give_back() -> int:
-    """Count no more what a newer request or its visitor has stopped before it left. Returns how many.
+def release_limits() -> int:
+    """Stop counting the requests that were superseded or withdrawn before an SMS left. Return how many.
 
-    Not before its code would have ended: whoever asks and takes back in turn is limited like everybody.
+    Not before their code would have expired, so requesting and withdrawing in turn gets round no limit.
     """
     stopped = Delivery.objects.filter(state=State.SUPERSEDED, counted=True, due_at__gt=ago(HOUR))
     rows = list(stopped.filter(created_at__lte=ago(useful_life())))
@@ -64,7 +64,7 @@ def give_back() -> int:
 
 
 def reclaim() -> int:
-    """Close the attempts whose worker is gone. Returns how many."""
+    """Close the attempts whose worker is gone. Return how many."""
     closed = 0
     for row in Delivery.objects.filter(state=State.SENDING, lease_until__lt=Now()):
         gateway = Attempt.objects.values_list("gateway", flat=True).get(pk=row.lease_token)
@@ -73,11 +73,11 @@ def reclaim() -> int:
 
 
 def check_writable() -> None:
-    """Raise django.db.Error when rows cannot be written, as in a standby. An UPDATE of no row leaves nothing behind."""
+    """Raise django.db.Error if rows cannot be written, as on a standby. Updates no row."""
     Delivery.objects.filter(pk="").update(rung_at=Now())
 
 
 def oldest_waiting() -> float:
-    """Return how many seconds the longest-waiting delivery has been due, 0 when none waits."""
+    """Return for how many seconds the longest-waiting delivery has been due, 0 if none waits."""
     row = Delivery.objects.filter(state__in=WAITING).annotate(now=Now()).order_by("due_at").first()
     return 0.0 if row is None else max(0.0, (row.now - row.due_at).total_seconds())

@@ -30,13 +30,14 @@ def code_life() -> timedelta:
 
 
 def useful_life() -> timedelta:
-    """Return how long after the request an SMS may still leave. A code that arrives as it dies only angers."""
+    """Return how long after the request an SMS may still leave, so that no code arrives as it expires."""
     return code_life() * 0.9
 
 
 def stopped() -> Case:
-    """Return the state of a row that shall not leave any more. What is being sent right now cannot be stopped, but it
-    is not tried again. What may have left already is not said to have stayed: it may be on somebody's phone.
+    """Return the state of a row whose SMS is not to leave any more, as an expression for an UPDATE.
+
+    A send under way cannot be stopped, but is not tried again. If an earlier attempt may have left, the state is unknown.
     """
     unsure = Exists(Attempt.objects.filter(delivery=OuterRef("pk"), outcome=Outcome.UNKNOWN))
     return Case(
@@ -47,18 +48,18 @@ def stopped() -> Case:
 
 
 def next_state(delivery: Delivery, claim: Claim, answer: Answer) -> tuple[State, Turn | None]:
-    """Decide what an answer means for the delivery, and whose turn the next attempt is, if that may be another's."""
+    """Return the state that an answer leads to, and the gateway of the next attempt if it may be another."""
     if answer.outcome == Outcome.ACCEPTED:
         return State.SENT, None
     superseded = Delivery.objects.filter(pk=delivery.pk).exclude(superseded_at=None).exists()
-    # Whatever this attempt says, an earlier one may be on somebody's phone.
+    # An earlier attempt may have reached the phone.
     unsure = delivery.tries.filter(outcome=Outcome.UNKNOWN).exclude(pk=claim.token).exists()
     again = delivery.attempts < MAX_ATTEMPTS and not superseded
     if answer.outcome == Outcome.UNKNOWN:
         if again and (repeats_safely(claim) or settings.SMS_AMBIGUOUS == "resend"):
             return State.RETRYING, None
         return State.UNKNOWN, None
-    # The provider's fault and not the number's: another may do better, but never after a send that nobody is sure of.
+    # A fault of the provider and not of the number: another may succeed. Never after an attempt of unknown outcome.
     anothers = answer.outcome == Outcome.NOT_SENT or answer.reason in {Reason.OPERATOR, Reason.ROUTE}
     if anothers and again and not unsure:
         turn = gateway_chain.following(delivery, claim.gateway, answer.outcome)
@@ -72,5 +73,5 @@ def next_state(delivery: Delivery, claim: Claim, answer: Answer) -> tuple[State,
 
 
 def repeats_safely(claim: Claim) -> bool:
-    """Tell whether the provider itself knows a repeat by its reference."""
+    """Tell whether the provider recognises a repeated send by its reference."""
     return gateways.get(claim.gateway).idempotent

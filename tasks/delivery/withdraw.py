@@ -1,7 +1,7 @@
-"""Taking a request back: it went to a wrong number. What has not left does not leave, and its code opens nothing.
+"""Withdrawal of a request that went to a wrong number: no SMS leaves any more, and its code is void.
 
-The number's cooldown stays, and what was not sent counts until its code would have ended: asking and taking back in
-turn floods nobody.
+The number's cooldown stays, and the request counts until its code would have expired, so requesting and withdrawing in
+turn gets round no limit.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from django.db.models.functions import Now
 from tasks.delivery.transitions import UNFINISHED, stopped
 from tasks.models import Delivery, State
 
-# Nothing of it reaches a phone any more.
+# No SMS of it reaches a phone any more.
 STAYED = (State.SUPERSEDED, State.FAILED, State.EXPIRED)
 
 
 def withdraw(delivery_id: str) -> bool:
-    """Take a request back. False if it was taken back before, or if its code has signed somebody in."""
+    """Withdraw a request. Return False if it is withdrawn already, or if its code has been used."""
     row = Delivery.objects.filter(pk=delivery_id, withdrawn_at=None, used_at=None)
-    # As a newer request does it. A worker may claim it in this instant.
+    # As a newer request supersedes it. A worker may claim it at this moment.
     moved = row.update(
         withdrawn_at=Now(),
         superseded_at=Case(When(superseded_at=None, state__in=UNFINISHED, then=Now()), default=F("superseded_at")),

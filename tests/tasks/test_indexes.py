@@ -66,7 +66,7 @@ watch("password", lambda: browser.post("/login/", {"username": "nobody", "passwo
 watch("mobile", lambda: find("+8613800000001"))
 watch("overdue", lambda: recovery.overdue(10))
 watch("expire", recovery.expire)
-watch("give back", recovery.give_back)
+watch("give back", recovery.release_limits)
 watch("reclaim", recovery.reclaim)
 watch("oldest", recovery.oldest_waiting)
 watch("usual", delivery_times._read)
