@@ -12,6 +12,9 @@ os.environ.pop("SCRIPT_NAME", None)
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from project import var_dir
+
+var_dir.prepare()
 # Django is set up here; what follows needs its models.
 django_application = get_wsgi_application()
 

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
+from dotenv import load_dotenv
+
+BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 class BadSetting(ImproperlyConfigured, SystemExit):
@@ -29,8 +32,19 @@ def refuse(name: str, said: str, write: str) -> NoReturn:
     raise BadSetting(f"{name} {said}. {write}")
 
 
+def read_file() -> str:
+    """Read the file of settings, if there is one, and return its path. A variable that is set already stays as it is.
+
+    ENV_FILE names another file than .env; set but empty, as the tests have it, it means none.
+    """
+    path = os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))
+    if path:
+        load_dotenv(path)
+    return path
+
+
 def warn(line: str) -> None:
-    """Say a line on standard error, once: the processes that this one starts do not say it again."""
+    """Print a line on standard error, once: the processes that this one starts do not repeat it."""
     warned = os.environ.get("LATCHKEY_WARNED", "").splitlines()
     if line not in warned:
         os.environ["LATCHKEY_WARNED"] = "\n".join([*warned, line])

@@ -1,172 +1,48 @@
-"""Every knob of Latchkey: an environment variable, read once, checked at start. `.env.example` explains each."""
+"""Every setting of Latchkey, then Django's own. Most are environment variables, which .env.example explains.
+
+Importing this file writes nothing, and a wrong value stops it with one line: see project/checks.py.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import re
-import secrets
-import stat
 import sys
-import zlib
-from contextlib import suppress
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
-import dj_database_url
 from csp.constants import NONCE, NONE, SELF
-from django.http.request import validate_host
 from django.utils.translation import gettext_lazy as _
-from dotenv import load_dotenv
-from huey import Huey
-from phonenumbers import SUPPORTED_REGIONS
-from redis import ConnectionPool
 
-from project import env
-from project.broker import graceful, serializer
+from project import checks, database_url, env, gateway_settings, var_dir
+from project.broker import instance
 from project.run import valkey
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# A real environment wins over the file. ENV_FILE= (empty) reads none, as the tests do.
-if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
-    load_dotenv(env_file)
+# --- The site ---
 
+_env_file = env.read_file()
 DEBUG = env.flag("DEBUG")
-VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var"))).resolve()
 HOST = env.text("HOST", "127.0.0.1")
-if DEBUG and not env.is_loopback(HOST):
-    env.refuse(
-        "DEBUG",
-        f"is on while HOST is {HOST!r}: its dev phone shows every code to whoever asks",
-        "Write HOST=127.0.0.1, or DEBUG=0 and the settings that a site in the world needs.",
-    )
 PORT = env.number("PORT", 8000, least=1, most=65535)
+# Made by var_dir.prepare(), which every program of the site calls first.
+VAR_DIR = var_dir.path()
+SECRET_KEY = checks.secret_key("SECRET_KEY", env.text("SECRET_KEY") or (var_dir.secret_key() if DEBUG else ""))
+SECRET_KEY_FALLBACKS = [checks.secret_key("SECRET_KEY_FALLBACKS", _key) for _key in env.words("SECRET_KEY_FALLBACKS")]
 
-
-def _close_folder(folder: Path) -> None:
-    """Make a folder if there is none, and close it to other users of the machine: keys and numbers are kept there."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
-    # Not one that is everybody's by intention, as /tmp is.
-    if found.st_uid == os.geteuid() and found.st_mode & 0o007 and not found.st_mode & stat.S_ISVTX:
-        folder.chmod(stat.S_IMODE(found.st_mode) & ~0o007)
-
-
-_close_folder(VAR_DIR)
-
-# What stands where a key belongs in somebody's example.
-SAMPLES = re.compile(r"insecure|(?:change|replace).?(?:me|this)|secret.?key|example|placeholder|your.?(?:own|key)")
-
-
-def _checked_key(name: str, key: str) -> str:
-    """Return a key that nobody finds by trying; refuse one that is short, plain, or out of an example."""
-    if len(key) < 32 or len(set(key)) < 10:
-        env.refuse(name, "is too short or too plain", "Write 50 random characters.")
-    # A short text that is repeated: it becomes much smaller, random letters do not.
-    if SAMPLES.search(key.lower()) or len(zlib.compress(key.encode())) < 32:
-        env.refuse(name, "is a sample, not a secret", "Write 50 random characters.")
-    return key
-
-
-def _secret_key() -> str:
-    """Return SECRET_KEY, or under DEBUG one that is made once and kept in VAR_DIR."""
-    if key := env.text("SECRET_KEY"):
-        return _checked_key("SECRET_KEY", key)
-    if not DEBUG:
-        env.refuse("SECRET_KEY", "is not set", "Write 50 random characters; DEBUG=1 makes a key of its own.")
-    path = VAR_DIR / "secret_key"
-    # Written whole beside it and linked: of two first starts at once, one key wins and both read it.
-    fresh = VAR_DIR / f"secret_key.{os.getpid()}"
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(50))
-        try:
-            path.hardlink_to(fresh)
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-        return path.read_text()
-
-
-SECRET_KEY = _secret_key()
-SECRET_KEY_FALLBACKS = [_checked_key("SECRET_KEY_FALLBACKS", _key) for _key in env.words("SECRET_KEY_FALLBACKS")]
-
-
-def _public_origin() -> str:
-    """Return the address visitors see, as a browser writes it in `Origin`."""
-    origin = env.text("PUBLIC_ORIGIN").rstrip("/").lower()
-    if not origin:
-        if not DEBUG:
-            env.refuse(
-                "PUBLIC_ORIGIN", "is not set", "Write what visitors see: PUBLIC_ORIGIN=https://login.example.org."
-            )
-        return f"http://127.0.0.1:{PORT}"
-    try:
-        parts = urlsplit(origin)
-        plain = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
-    except ValueError:
-        parts, plain = urlsplit(""), ""
-    if parts.hostname and not origin.isascii():
-        # RFC 6454, 6.2: a browser writes the name's ASCII form into Origin and Host.
-        plain = env.ascii_host(parts.hostname)
-        write = f"PUBLIC_ORIGIN={parts.scheme}://{plain}" if plain else "PUBLIC_ORIGIN=https://login.example.org"
-        env.refuse("PUBLIC_ORIGIN", f"is {origin!r}, which is not in ASCII", f"Write its xn-- form, such as {write}.")
-    # What a browser writes: no path, no name and password, a port that is a number. [::1] has lost its brackets.
-    if parts.scheme not in {"http", "https"} or origin.replace("[", "").replace("]", "") != plain or "*" in origin:
-        env.refuse(
-            "PUBLIC_ORIGIN", f"is {origin!r}", "Write scheme and host only: PUBLIC_ORIGIN=https://login.example.org."
-        )
-    return origin
-
-
-PUBLIC_ORIGIN = _public_origin()
+PUBLIC_ORIGIN = checks.public_origin(env.text("PUBLIC_ORIGIN", f"http://127.0.0.1:{PORT}" if DEBUG else ""))
 PUBLIC_HOST = urlsplit(PUBLIC_ORIGIN).hostname or ""
 SECURE = PUBLIC_ORIGIN.startswith("https://")
-# Read whatever PUBLIC_ORIGIN is, so that a wrong value is found before it is needed.
 INSECURE_HTTP = env.flag("INSECURE_HTTP")
-if not SECURE and not DEBUG and not env.is_loopback(PUBLIC_HOST):
-    if not INSECURE_HTTP:
-        env.refuse(
-            "PUBLIC_ORIGIN",
-            f"is {PUBLIC_ORIGIN!r}: whoever is on the way can read passwords and codes",
-            "Write https://..., or INSECURE_HTTP=1 in a network that you trust.",
-        )
-    env.warn(f"INSECURE_HTTP=1: passwords, codes and sessions of {PUBLIC_ORIGIN} can be read on their way.")
-LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
-
-
-def _allowed_hosts() -> list[str]:
-    """Return the names that are answered: those that visitors use, the public one always among them."""
-    public = f"[{PUBLIC_HOST}]" if ":" in PUBLIC_HOST else PUBLIC_HOST
-    names = [name.lower() for name in env.words("ALLOWED_HOSTS")] or [public]
-    if "*" in names:
-        env.refuse("ALLOWED_HOSTS", "holds '*'", "Write the host names that visitors use, with commas.")
-    for name in names:
-        if not re.fullmatch(r"\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", name):
-            plain = env.ascii_host(name)
-            write = "Write host names without scheme, port and path, such as ALLOWED_HOSTS=login.example.org"
-            env.refuse("ALLOWED_HOSTS", f"holds {name!r}", f"{write}{f', or {plain} for this one' if plain else ''}.")
-    if not validate_host(public, [*names, *LOOPBACK]):
-        names.insert(0, public)
-    # This machine's own names as well: that is how it is asked whether it is healthy.
-    return [*names, *LOOPBACK]
-
-
-ALLOWED_HOSTS = _allowed_hosts()
+ALLOWED_HOSTS = checks.allowed_hosts(env.words("ALLOWED_HOSTS"), PUBLIC_HOST)
+CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
 # A page of these may open the socket whatever name it is asked for; a page of another name only that name's own.
 SOCKET_ORIGINS = [PUBLIC_ORIGIN]
-# Open sockets: of one session, one address and one server process. No zero that would mean "none" or "all".
+# Open sockets of one session, one address and one server process. There is no number for "no limit".
 SOCKETS_PER_SESSION = env.number("SOCKETS_PER_SESSION", 20, least=1)
 SOCKETS_PER_ADDRESS = env.number("SOCKETS_PER_ADDRESS", 60, least=1)
 SOCKETS = env.number("SOCKETS", 10_000, least=1)
 ONE_CORE = env.flag("ONE_CORE")
-CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
 
 # How many proxies of ours stand in front. Each appends one address to X-Forwarded-For; only those are believed.
 TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 0, most=10)
@@ -180,71 +56,20 @@ SECURE_HSTS_SECONDS = 365 * 86400 if SECURE else 0
 # Off: they speak for names that may not be ours, and browsers remember them for a year.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("HSTS_SUBDOMAINS")
 SECURE_HSTS_PRELOAD = env.flag("HSTS_PRELOAD")
-if SECURE_HSTS_PRELOAD and not SECURE_HSTS_INCLUDE_SUBDOMAINS:
-    env.refuse(
-        "HSTS_PRELOAD",
-        "is on without HSTS_SUBDOMAINS, which browsers' lists ask for",
-        "Write HSTS_SUBDOMAINS=1 as well, or HSTS_PRELOAD=0.",
-    )
 # Both bind every other site of the domain, so the operator decides and `check --deploy` does not warn.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
-# --- The parts ---
+# --- Redis, the database, the queue ---
 
-# Without REDIS_URL, a Valkey of our own under VAR_DIR. Its address is only read here; who serves starts it.
+# Without REDIS_URL, a Valkey of our own under VAR_DIR. Its address is only read here; the serving programs start it.
 EMBEDDED_VALKEY = not env.text("REDIS_URL")
-REDIS_URL = valkey.url(VAR_DIR) if EMBEDDED_VALKEY else env.text("REDIS_URL")
-QUEUE_POOL = None
-# Refused behind the `try`: the error in it may hold the password, and would be shown as the cause.
-with suppress(ValueError):
-    # The queue's. The worker's blocking read takes one second, so this time-out must be longer.
-    QUEUE_POOL = ConnectionPool.from_url(
-        REDIS_URL, socket_timeout=5, socket_connect_timeout=1, max_connections=200, retry=None
-    )
-if QUEUE_POOL is None:
-    env.refuse("REDIS_URL", "is not an address of Redis", "Write REDIS_URL=redis://:password@host:6379/0.")
+REDIS_URL = checks.redis_url(env.text("REDIS_URL") or valkey.recorded_url(VAR_DIR))
 
 # Quoted: a folder's name may hold what means something in a URL, such as # and ?.
-DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{quote(str(VAR_DIR / 'latchkey.sqlite3'))}")
-DATABASES: dict[str, dict[str, Any]] = {}
-DATABASE_SILENCE = 0
-with suppress(ValueError, KeyError):
-    DATABASES["default"] = {**dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)}
-if "default" not in DATABASES:
-    env.refuse("DATABASE_URL", "cannot be read", "Write DATABASE_URL=postgres://user:password@host:5432/name.")
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    VAR_DIR.mkdir(parents=True, exist_ok=True)
-    # WAL: readers never wait for the writer. FULL: an accepted request survives a power cut.
-    # Carrying the log over into the file takes a tenth of a second, and SQLite has whoever commits do it: the sweeper
-    # does it first. Who commits only does when there is none, after 64 MB.
-    # IMMEDIATE: a writer waits for its turn at the start; an upgrade in mid-transaction would fail at once.
-    DATABASES["default"]["OPTIONS"] = {
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=16000",
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 5,
-    }
-else:
-    _said = parse_qs(urlsplit(DATABASE_URL).query, keep_blank_values=True)
-    if "currentSchema" in _said:
-        # Java's word. dj-database-url makes `options` of it, or `options` replace it.
-        env.refuse("DATABASE_URL", "holds currentSchema=", "Write options=-c%20search_path%3Dname in its place.")
-    _own = _said.get("options", ["-c statement_timeout=5000"])[-1]
-    # What the operator's own word does not say. The server ends a statement after five seconds; a server that is gone
-    # without a word is noticed by what it does not acknowledge (the time-out of what was sent, in ms) or by keepalives.
-    DATABASES["default"]["OPTIONS"] = {
-        "connect_timeout": 2,
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 2,
-        "tcp_user_timeout": 5000,
-        **DATABASES["default"].get("OPTIONS", {}),
-        "options": _own if "statement_timeout" in _own or not _own else f"-c statement_timeout=5000 {_own}",
-    }
-    if not _own:
-        # PgBouncer refuses this start-up parameter: `options=` leaves it out.
-        del DATABASES["default"]["OPTIONS"]["options"]
-    # Seconds that an answer is waited for, longer than the server's own limit; not where that is the operator's.
-    DATABASE_SILENCE = 0 if "statement_timeout" in _said.get("options", [""])[-1] else 6
+DATABASE_URL = checks.database_url(env.text("DATABASE_URL", f"sqlite:///{quote(str(VAR_DIR / 'latchkey.sqlite3'))}"))
+DATABASES = {"default": database_url.parse(DATABASE_URL)}
+# Seconds, 0 for no limit: project/database.py.
+DATABASE_SILENCE = database_url.answer_timeout(DATABASE_URL)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
@@ -271,154 +96,34 @@ CHANNEL_LAYERS = {
 }
 
 # Empty: the queue is in Redis. amqp://...: it is in RabbitMQ, and everything else of Huey's stays in Redis.
-BROKER_URL = env.text("BROKER_URL")
+BROKER_URL = checks.broker_url(env.text("BROKER_URL"))
+HUEY = instance.queue(env.text("QUEUE_NAME", "latchkey"), redis_url=REDIS_URL, broker_url=BROKER_URL, secret=SECRET_KEY)
 
+# --- Text messages ---
 
-def _huey() -> Huey:
-    """Return the queue. An instance and not a dict: with a dict, `immediate` follows DEBUG: nothing is asynchronous."""
-    name = env.text("QUEUE_NAME", "latchkey")
-    options: dict[str, Any] = {
-        "immediate": False,
-        "results": False,
-        # Pickle as it is would let whoever can write to the queue run code in the worker.
-        "serializer": serializer.Signed(secret=SECRET_KEY, salt="latchkey.queue"),
-        "connection_pool": QUEUE_POOL,
-    }
-    if not BROKER_URL:
-        return graceful.Graceful(name, **options)
-    # Imported here: who has no RabbitMQ does not wait for its client at each start.
-    from project.broker import rabbit_huey, rabbitmq
-
-    address = rabbitmq.Address.parse(BROKER_URL)
-    if address is None:
-        env.refuse(
-            "BROKER_URL",
-            "is not an address of RabbitMQ",
-            "Write BROKER_URL=amqp://user:password@host:5672/vhost with special characters as %2F, or leave it out: "
-            "the queue is in Redis then.",
-        )
-    return rabbit_huey.RabbitHuey(name, address=address, **options)
-
-
-HUEY = _huey()
-
-# --- SMS ---
-
+# By dotted names: project/ stands below tasks/ and may not import it, and only the gateways that send are loaded.
 GATEWAYS = {
     "phone": "tasks.gateways.phone.Phone",
     "yuntongxun": "tasks.gateways.yuntongxun.Yuntongxun",
     "aliyun": "tasks.gateways.aliyun.Aliyun",
     "tencent": "tasks.gateways.tencent.Tencent",
     "twilio": "tasks.gateways.twilio.Twilio",
-    "apprise": "tasks.gateways.apprise.Anything",
+    "apprise": "tasks.gateways.apprise.Apprise",
 }
-SMS_GATEWAYS = env.words("SMS_GATEWAYS", "phone")
-for _name in SMS_GATEWAYS:
-    if _name not in GATEWAYS:
-        env.refuse("SMS_GATEWAYS", f"names {_name!r}, which is not known", f"Write one of: {', '.join(GATEWAYS)}.")
-if "phone" in SMS_GATEWAYS and not DEBUG:
-    env.refuse(
-        "SMS_GATEWAYS",
-        "is 'phone', which shows every code to everybody",
-        "Write a real gateway, or DEBUG=1 to try it out.",
-    )
-
+# Each gateway declares its settings, such as ALIYUN_SIGN_NAME, in tasks/gateways/<name>/settings.py.
+GATEWAY_SETTINGS = gateway_settings.declared(GATEWAYS)
+globals().update(gateway_settings.read(GATEWAY_SETTINGS))
+SMS_GATEWAYS = checks.gateways(env.words("SMS_GATEWAYS", "phone"), GATEWAYS, debug=DEBUG)
+SMS_ROUTES = checks.routes(env.words("SMS_ROUTES"), SMS_GATEWAYS)
 DEV_PHONE = "phone" in SMS_GATEWAYS
 
-
-def _routes() -> dict[str, list[str]]:
-    """Return the chains of gateways by region, as SMS_ROUTES=HK:twilio,CN:yuntongxun+aliyun says."""
-    routes = {}
-    for route in env.words("SMS_ROUTES"):
-        region, _colon, names = route.partition(":")
-        routes[region.upper()] = chain = [name for name in names.split("+") if name]
-        if not chain or not set(chain) <= set(SMS_GATEWAYS):
-            env.refuse("SMS_ROUTES", f"holds {route!r}", "Write REGION:gateway+gateway, each also in SMS_GATEWAYS.")
-    return routes
-
-
-SMS_ROUTES = _routes()
-
-# <GATEWAY>_RECEIPT_SECRET is part of the address that a provider reports to, /receipts/<gateway>/<secret>/.
-YUNTONGXUN_ACCOUNT_SID = env.text("YUNTONGXUN_ACCOUNT_SID")
-YUNTONGXUN_AUTH_TOKEN = env.text("YUNTONGXUN_AUTH_TOKEN")
-YUNTONGXUN_APP_ID = env.text("YUNTONGXUN_APP_ID")
-YUNTONGXUN_TEMPLATE_ID = env.text("YUNTONGXUN_TEMPLATE_ID", "1")
-YUNTONGXUN_BASE_URL = env.text("YUNTONGXUN_BASE_URL", "https://app.cloopen.com:8883")
-YUNTONGXUN_RECEIPT_SECRET = env.text("YUNTONGXUN_RECEIPT_SECRET")
-
-ALIYUN_ACCESS_KEY_ID = env.text("ALIYUN_ACCESS_KEY_ID")
-ALIYUN_ACCESS_KEY_SECRET = env.text("ALIYUN_ACCESS_KEY_SECRET")
-ALIYUN_SIGN_NAME = env.text("ALIYUN_SIGN_NAME")
-ALIYUN_TEMPLATE_CODE = env.text("ALIYUN_TEMPLATE_CODE")
-ALIYUN_BASE_URL = env.text("ALIYUN_BASE_URL", "https://dysmsapi.aliyuncs.com")
-ALIYUN_RECEIPT_SECRET = env.text("ALIYUN_RECEIPT_SECRET")
-
-TENCENT_SECRET_ID = env.text("TENCENT_SECRET_ID")
-TENCENT_SECRET_KEY = env.text("TENCENT_SECRET_KEY")
-TENCENT_SDK_APP_ID = env.text("TENCENT_SDK_APP_ID")
-TENCENT_SIGN_NAME = env.text("TENCENT_SIGN_NAME")
-TENCENT_TEMPLATE_ID = env.text("TENCENT_TEMPLATE_ID")
-TENCENT_REGION = env.text("TENCENT_REGION", "ap-guangzhou")
-TENCENT_BASE_URL = env.text("TENCENT_BASE_URL", "https://sms.tencentcloudapi.com")
-TENCENT_RECEIPT_SECRET = env.text("TENCENT_RECEIPT_SECRET")
-
-TWILIO_ACCOUNT_SID = env.text("TWILIO_ACCOUNT_SID")
-TWILIO_AUTH_TOKEN = env.text("TWILIO_AUTH_TOKEN")
-TWILIO_FROM = env.text("TWILIO_FROM")
-TWILIO_MESSAGING_SERVICE_SID = env.text("TWILIO_MESSAGING_SERVICE_SID")
-TWILIO_BASE_URL = env.text("TWILIO_BASE_URL", "https://api.twilio.com")
-TWILIO_RECEIPT_SECRET = env.text("TWILIO_RECEIPT_SECRET")
-
-# A service as Apprise writes it, with {to} or {digits} where the number goes: +8613800138000 or 8613800138000.
-APPRISE_URL = env.text("APPRISE_URL")
-
-# What a gateway cannot do without. Of two words with a bar between them, one is enough.
-_NEEDS = {
-    "phone": [],
-    "yuntongxun": ["YUNTONGXUN_ACCOUNT_SID", "YUNTONGXUN_AUTH_TOKEN", "YUNTONGXUN_APP_ID"],
-    "aliyun": ["ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET", "ALIYUN_SIGN_NAME", "ALIYUN_TEMPLATE_CODE"],
-    # Abroad it needs no sign name.
-    "tencent": ["TENCENT_SECRET_ID", "TENCENT_SECRET_KEY", "TENCENT_SDK_APP_ID", "TENCENT_TEMPLATE_ID"],
-    "twilio": ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM|TWILIO_MESSAGING_SERVICE_SID"],
-    "apprise": ["APPRISE_URL"],
-}
-for _name in SMS_GATEWAYS:
-    _base, _secret = f"{_name.upper()}_BASE_URL", f"{_name.upper()}_RECEIPT_SECRET"
-    if not globals().get(_base, "https://").startswith("https://" if not DEBUG else ("https://", "http://")):
-        env.refuse(_base, "is not an https address", "Leave it out: the provider's own is the default.")
-    for _need in _NEEDS[_name]:
-        if not any(env.text(_one) for _one in _need.split("|")):
-            env.refuse(
-                _need.replace("|", " or "),
-                "is not set",
-                f"Write the value from the provider's console, or leave {_name} out.",
-            )
-    if env.text(_secret) and not re.fullmatch(r"[0-9A-Za-z_-]{16,128}", env.text(_secret)):
-        env.refuse(
-            _secret, "cannot be part of an address or can be guessed", "Write 32 random letters and digits, or nothing."
-        )
-if "apprise" in SMS_GATEWAYS:
-    if importlib.util.find_spec("apprise") is None:
-        env.refuse("SMS_GATEWAYS", "names 'apprise', which is not installed", "Install it: pip install apprise.")
-    if "{to}" not in APPRISE_URL and "{digits}" not in APPRISE_URL:
-        env.refuse("APPRISE_URL", "has no place for the number", "Write {to} or {digits} where the number goes.")
-
-SMS_REGIONS = [region.upper() for region in env.words("SMS_REGIONS", "CN")]
-for _name in SMS_REGIONS:
-    if _name not in SUPPORTED_REGIONS:
-        env.refuse(
-            "SMS_REGIONS", f"holds {_name!r}", "Write two-letter regions with commas, such as SMS_REGIONS=CN,HK,GB."
-        )
+SMS_REGIONS = checks.regions(env.words("SMS_REGIONS", "CN"))
 # Seconds between two codes for a number.
 SMS_COOLDOWN = env.number("SMS_COOLDOWN", 60, most=3600)
 # Seconds a code lives. NIST SP 800-63B-4, 3.1.3.2: at most ten minutes.
 SMS_CODE_TTL = env.number("SMS_CODE_TTL", 300, least=5, most=600)
 # Guesses at one code.
 SMS_MAX_TRIES = env.number("SMS_MAX_TRIES", 5, least=1, most=10)
-# Wrong passwords in a row for one account, and wrong guesses of any kind from one address, before there is a pause.
-PASSWORD_TRIES = env.number("PASSWORD_TRIES", 10, least=3)
-GUESSES_PER_IP = env.number("GUESSES_PER_IP", 100, least=10)
 # Carriers' own caps for a number are 5 an hour and 10 a day: ours are not laxer.
 SMS_PER_HOUR = env.number("SMS_PER_HOUR", 5)
 SMS_PER_DAY = env.number("SMS_PER_DAY", 10)
@@ -426,8 +131,6 @@ SMS_PER_IP_HOUR = env.number("SMS_PER_IP_HOUR", 10)
 SMS_BUDGET_HOUR = env.number("SMS_BUDGET_HOUR", 200)
 # The part of it that only browsers get which have signed in with the number before: no stranger can use it up.
 SMS_BUDGET_RESERVE = env.number("SMS_BUDGET_RESERVE", SMS_BUDGET_HOUR // 10)
-if SMS_BUDGET_RESERVE > SMS_BUDGET_HOUR:
-    env.refuse("SMS_BUDGET_RESERVE", "is more than SMS_BUDGET_HOUR", "Write a part of it, such as a tenth.")
 # A browser that changes its address, and a range of numbers that is rented by the thousand.
 SMS_PER_SESSION_HOUR = env.number("SMS_PER_SESSION_HOUR", SMS_PER_IP_HOUR)
 SMS_PER_PREFIX_HOUR = env.number("SMS_PER_PREFIX_HOUR", max(50, SMS_BUDGET_HOUR // 4))
@@ -442,8 +145,12 @@ ALTCHA = env.choice("ALTCHA", "off" if DEBUG else "adaptive", ["off", "adaptive"
 ALTCHA_COST = env.number("ALTCHA_COST", 3000, least=1, most=1_000_000)
 # Days that a delivery's row is kept, and the number in it; 0 for ever. The limits of a day are counted from the rows.
 SMS_KEEP_DAYS = env.number("SMS_KEEP_DAYS", 90, most=36500)
-if SMS_KEEP_DAYS == 1:
-    env.refuse("SMS_KEEP_DAYS", "is 1, which forgets what limits count", "Write 2 or more days, or 0 for ever.")
+
+# --- Accounts ---
+
+# Wrong passwords in a row for one account, and wrong guesses of any kind from one address, before there is a pause.
+PASSWORD_TRIES = env.number("PASSWORD_TRIES", 10, least=3)
+GUESSES_PER_IP = env.number("GUESSES_PER_IP", 100, least=10)
 # Django's admin, with our own login in front of it.
 ADMIN = env.flag("ADMIN", default=DEBUG)
 # False: a number without an account gets no SMS, and nobody can see that.
@@ -569,7 +276,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-LANGUAGE_CODE = "en"
+# For visitors whose browser asks for neither language.
+LANGUAGE_CODE = checks.language(env.text("LANGUAGE_CODE", "en"))
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_SAMESITE = "Lax"
@@ -598,12 +306,7 @@ LOG_SECRETS = [
     SECRET_KEY,
     *SECRET_KEY_FALLBACKS,
     *(urlsplit(_url).password or "" for _url in (REDIS_URL, DATABASE_URL, BROKER_URL)),
-    *(
-        env.text(f"{_gateway.upper()}_{_kind}")
-        for _gateway in GATEWAYS
-        for _kind in ("RECEIPT_SECRET", "AUTH_TOKEN", "ACCESS_KEY_SECRET", "SECRET_KEY")
-    ),
-    APPRISE_URL,
+    *gateway_settings.secrets(GATEWAY_SETTINGS),
 ]
 # Sets LOGGING, and how a line is written.
 LOGGING_CONFIG = "project.log.configure"
@@ -643,6 +346,5 @@ LOGGING = {
     },
 }
 
-# Last: whatever stops the start is said first, and alone.
-if env_file:
-    env.warn_of_readers(env_file)
+checks.refuse_wrong(globals())
+checks.warn_of_risks(globals(), _env_file)

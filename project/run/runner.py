@@ -28,10 +28,9 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from dotenv import load_dotenv
 from redis import AuthenticationError, Redis, RedisError
 
-from project import database, env
+from project import database, env, var_dir
 from project.run import child, valkey
 
 if TYPE_CHECKING:
@@ -150,21 +149,18 @@ def main() -> int:
 
 
 def configure(*, development: bool) -> None:
-    """Read the settings, with DEBUG on for who only tries Latchkey out."""
+    """Prepare VAR_DIR and read the settings, with DEBUG on for somebody who only tries Latchkey out."""
     # The shell may name another project's.
     os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
     if development:
-        # As project/settings.py does, but before it asks for DEBUG.
-        if env_file := os.environ.get("ENV_FILE", str(BASE_DIR / ".env")):
-            load_dotenv(env_file)
+        # The file may say DEBUG=0, and wins over this default.
+        env.read_file()
         os.environ["DEBUG"] = env.text("DEBUG", "1")
     try:
+        var_dir.prepare()
         django.setup()
     except ImproperlyConfigured as error:
         raise Refused(str(error), code=2) from error
-    except OSError as error:
-        why = f"{error.filename} cannot be used ({error.strerror})"
-        raise Refused(f"{why}. Write VAR_DIR=... with a folder of yours.", code=2) from error
 
 
 def check_port() -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PORTS = range(20000, 32000)
 # Seconds until it must answer. A large append-only file takes a while to read.
 PATIENCE = 30
+# Nobody listens there: what the settings hold until a starting process has chosen an address.
+NOWHERE = "redis://127.0.0.1:0/0"
 ADDRESS = re.compile(r"redis://:[0-9a-f]{64}@127\.0\.0\.1:[0-9]+/0")
 
 CONFIGURATION = """\
@@ -71,6 +73,14 @@ def url(var_dir: Path) -> str:
         return _recorded(folder) or _record(folder)
     except OSError as error:
         env.refuse("VAR_DIR", f"is {var_dir}, where we cannot write ({error.strerror})", "Write a folder of yours.")
+
+
+def recorded_url(var_dir: Path) -> str:
+    """Return the address on record, as the settings need it, and write nothing."""
+    with suppress(OSError):
+        if ADDRESS.fullmatch(address := (var_dir / "valkey" / "url").read_text()):
+            return address
+    return NOWHERE
 
 
 def ensure(var_dir: Path) -> None:

@@ -111,6 +111,8 @@ WRONG = [
     ({"SMS_AMBIGUOUS": "guess"}, "SMS_AMBIGUOUS", "ask, resend"),
     ({"SIGN_UP": "perhaps"}, "SIGN_UP", "SIGN_UP=1 or SIGN_UP=0"),
     ({"LOG_LEVEL": "debug"}, "LOG_LEVEL", "DEBUG, INFO"),
+    ({"LANGUAGE_CODE": "fr"}, "LANGUAGE_CODE", "LANGUAGE_CODE=en or LANGUAGE_CODE=zh-hans"),
+    ({"LANGUAGE_CODE": "zh-hant"}, "LANGUAGE_CODE", "LANGUAGE_CODE=zh-hans"),
     # T-87: what stands in an example, and what somebody types to have done with it.
     ({"SECRET_KEY": "django-insecure-5k2!x@w9q0v#z7r1t3y6u8i4o2p"}, "SECRET_KEY", "50 random characters"),
     ({"SECRET_KEY": "ChangeThis0123456789ChangeThis0123456789"}, "SECRET_KEY", "50 random characters"),
@@ -172,6 +174,7 @@ def test_a_right_production_starts(tmp_path: Path) -> None:
 
 
 def test_what_is_not_set_is_as_the_contract_says(tmp_path: Path) -> None:
+    assert python(tmp_path, "manage.py", "check", DEBUG="1").returncode == 0
     found = read(tmp_path, DEBUG="1")
     expected = {
         "DEBUG": True,
@@ -220,6 +223,14 @@ def test_debug_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
     for name in ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS"):
         assert found[name], name
     assert (found["SESSION_COOKIE_NAME"], found["CSRF_COOKIE_NAME"]) == ("__Host-sessionid", "__Host-csrftoken")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("", "en"), ("EN", "en"), ("zh-hans", "zh-hans"), ("zh", "zh-hans"), ("zh-CN", "zh-hans"), ("zh_Hans", "zh-hans")],
+)
+def test_a_language_has_many_names(tmp_path: Path, said: str, meant: str) -> None:
+    assert read(tmp_path, DEBUG="1", LANGUAGE_CODE=said)["LANGUAGE_CODE"] == meant
 
 
 @pytest.mark.parametrize(
@@ -289,7 +300,7 @@ def test_what_is_kept_is_closed_to_other_users(tmp_path: Path) -> None:
     shared.mkdir()
     shared.chmod(0o1777)
     for folder in (new, old, shared):
-        read(folder, DEBUG="1")
+        assert python(folder, "manage.py", "check", DEBUG="1").returncode == 0
     assert [stat.S_IMODE(folder.stat().st_mode) for folder in (new, old, shared)] == [0o700, 0o750, 0o1777]
     assert stat.S_IMODE((shared / "secret_key").stat().st_mode) == 0o600
 
@@ -345,9 +356,47 @@ def test_no_part_is_older_than_the_last_known_hole(name: str) -> None:
     assert Version(locked) >= Version(FLOORS[name])
 
 
+def test_importing_the_settings_writes_nothing(tmp_path: Path) -> None:
+    """An editor, mypy or a script of one's own may do it: neither a folder nor a key comes of it."""
+    found = read(tmp_path / "var", DEBUG="1")
+    assert len(found["SECRET_KEY"]) >= 50
+    assert read(tmp_path / "var", DEBUG="1")["SECRET_KEY"] != found["SECRET_KEY"], "a key that is kept nowhere"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("manage.py", "check"),
+        ("-c", "import asgi"),
+        ("-c", "import tasks.app"),
+    ],
+)
+def test_every_program_of_the_site_prepares_its_folder(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Each may be the first that is ever started. What they share is then the same for all of them."""
+    done = python(tmp_path / "var", *words, DEBUG="1")
+    assert done.returncode == 0, done.stderr
+    found = read(tmp_path / "var", DEBUG="1")
+    assert (tmp_path / "var" / "secret_key").read_text() == found["SECRET_KEY"]
+    assert (tmp_path / "var" / "valkey" / "url").read_text() == found["REDIS_URL"]
+    assert stat.S_IMODE((tmp_path / "var").stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for words in (["manage.py", "check"], ["-c", "import asgi"], ["-c", "import tasks.app"]):
+        done = python(tmp_path / "file" / "var", *words, DEBUG="1")
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert (
+            line == f"VAR_DIR is {tmp_path}/file/var, where we cannot write (Not a directory). Write a folder of yours."
+        )
+
+
 def test_a_key_of_its_own_is_made_once_and_read_by_nobody_else(tmp_path: Path) -> None:
     """Under DEBUG: eight first starts at once agree on one key, and its file is its owner's alone."""
-    calls = [lambda: python(tmp_path, "-c", "from project import settings; print(settings.SECRET_KEY)", DEBUG="1")] * 8
+    show = "from django.conf import settings; print(settings.SECRET_KEY)"
+    calls = [lambda: python(tmp_path, "manage.py", "shell", "-v", "0", "-c", show, DEBUG="1")] * 8
     keys = {done.stdout.strip() for done in together(calls)}
     assert len(keys) == 1
     (key,) = keys

@@ -13,6 +13,8 @@ import signal
 import tempfile
 from pathlib import Path
 
+from project import var_dir
+
 # A shell starts jobs in the background with SIGINT ignored, and so would be every process that we start and stop.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,3 +37,4 @@ os.environ |= {
     "VAR_DIR": str(Path(os.environ["LATCHKEY_TEST_DIR"]) / f"process-{os.getpid()}"),
     "SECRET_KEY": "tests only: one two three four five six seven",
 }
+var_dir.prepare()

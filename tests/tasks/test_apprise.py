@@ -77,9 +77,9 @@ def service(settings: Settings) -> Iterator[Service]:
 
 
 def send(**changes: str) -> Answer:
-    from tasks.gateways.apprise import Anything
+    from tasks.gateways.apprise import Apprise
 
-    return Anything().send(message(**changes))
+    return Apprise().send(message(**changes))
 
 
 def test_a_person_gets_the_text_they_asked_for(service: Service) -> None:
@@ -158,10 +158,10 @@ def test_nothing_secret_is_written_down(service: Service, caplog: pytest.LogCapt
 
 
 def test_it_promises_neither_reports_nor_safe_repeats() -> None:
-    from tasks.gateways.apprise import Anything
+    from tasks.gateways.apprise import Apprise
 
-    assert not Anything.idempotent
-    assert not isinstance(Anything(), Reporting)
+    assert not Apprise.idempotent
+    assert not isinstance(Apprise(), Reporting)
 
 
 # The start

@@ -1,6 +1,7 @@
 """Writes docs/settings.md from .env.example: `python -m tests.tools.settings_reference`, after a change there.
 
-The words and groups are the example file's; what a setting is by default is read from project/settings.py.
+Words and groups come from the example file, defaults from project/settings.py. What a gateway needs comes from its own
+tasks/gateways/<name>/settings.py, which is written into the example file first.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import ast
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from project import gateway_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +22,11 @@ PAGE = ROOT / "docs" / "settings.md"
 # A setting in the example file: `# NAME=value` or `NAME=value`, and nothing else that looks like one.
 SETTING = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]+)=(.*)$", re.MULTILINE)
 GROUP = re.compile(r"^# --- (.+?) ---$", re.MULTILINE)
-# Read by name from the environment, but not through project/env.py.
-ELSEWHERE = {"ENV_FILE"}
+# The paragraphs on each gateway, which stand behind the one that holds for all, up to the next group.
+GATEWAYS = re.compile(r"(?<=\n)(# --- Gateways: [^\n]*\n\n(?:#[^\n]*\n)+)\n.*?(?=# --- )", re.DOTALL)
+KNOWN = re.compile(r"^# Gateways: .*$", re.MULTILINE)
+# Read from the environment before the settings are: project/env.py and project/var_dir.py.
+ELSEWHERE = {"ENV_FILE", "VAR_DIR"}
 HEAD = """\
 # Settings
 
@@ -33,6 +39,29 @@ The default is the one in production. An empty cell: there is none, or the words
 This page is written from [.env.example](../.env.example) by `python -m tests.tools.settings_reference`. \
 What production needs at least stands in [operators.md](operators.md).
 """
+
+
+def gateways() -> dict[str, gateway_settings.Declaration]:
+    """Return what each gateway of project/settings.py declares."""
+    for node in ast.parse(ROOT.joinpath("project/settings.py").read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(of := node.targets[0], ast.Name) and of.id == "GATEWAYS":
+            return gateway_settings.declared(ast.literal_eval(node.value))
+    raise LookupError("project/settings.py has no GATEWAYS")
+
+
+def example() -> str:
+    """Return the example file with what the gateways declare."""
+    declarations = gateways()
+    known = "# Gateways: " + ", ".join(f"`{name}`" for name in declarations) + "."
+    paragraphs = [_paragraph(declaration) for declaration in declarations.values() if declaration.settings]
+    text = KNOWN.sub(known, EXAMPLE.read_text())
+    return GATEWAYS.sub(lambda found: "\n".join([found[1], *paragraphs, ""]), text)
+
+
+def _paragraph(declaration: gateway_settings.Declaration) -> str:
+    """Return a gateway's lines in the example file."""
+    lines = [*declaration.words.strip().splitlines(), *(f"{each.name}={each.default}" for each in declaration.settings)]
+    return "".join(f"# {line}\n" for line in lines)
 
 
 def _reads() -> Iterator[tuple[str, str, ast.expr | None]]:
@@ -49,17 +78,25 @@ def _reads() -> Iterator[tuple[str, str, ast.expr | None]]:
 def settings_read() -> dict[str, str | None]:
     """Return every setting that project/settings.py reads, with its default as one would write it, None if computed."""
     found: dict[str, str | None] = dict.fromkeys(ELSEWHERE)
-    for how, name, default in _reads():
+    for _how, name, default in _reads():
         found.setdefault(name, None)
-        if how != "refuse" and isinstance(default, ast.Constant):
+        if isinstance(default, ast.Constant):
             value = default.value
             found[name] = str(int(value)) if isinstance(value, bool) else str(value)
+    for declaration in gateways().values():
+        found |= {setting.name: setting.default or None for setting in declaration.settings}
     return found
 
 
 def only_examples() -> set[str]:
     """Return the settings that are empty by default, so that what the example file shows of them is an example."""
-    return {name for how, name, default in _reads() if how in {"text", "words"} and default is None}
+
+    def is_empty(default: ast.expr | None) -> bool:
+        # `... if DEBUG else ""`: the page is about production.
+        in_production = default.orelse if isinstance(default, ast.IfExp) else default
+        return in_production is None or (isinstance(in_production, ast.Constant) and not in_production.value)
+
+    return {name for how, name, default in _reads() if how in {"text", "words"} and is_empty(default)}
 
 
 def written() -> str:
@@ -109,4 +146,5 @@ def _marked(line: str) -> str:
 
 
 if __name__ == "__main__":
+    EXAMPLE.write_text(example())
     PAGE.write_text(written())

@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.forms import PasswordForm
-from project import env
-from project import settings as project_settings
+from project import checks, env
 from project.broker.rabbitmq import Address
 from tests.support.raw import RawSocket
 from tests.tools.fuzz import forms, site
@@ -72,11 +71,10 @@ def test_an_address_of_rabbitmq_that_cannot_be_read_is_none_and_no_exception(res
 
 
 @pytest.mark.parametrize("origin", ["http://[", "https://[]", "https://a℀b", "https://login.example.org:x"])
-def test_a_public_origin_that_cannot_be_read_is_said_in_one_line(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_public_origin_that_cannot_be_read_is_said_in_one_line(origin: str) -> None:
     """Two of these were a traceback at the start."""
-    monkeypatch.setenv("PUBLIC_ORIGIN", origin)
     with pytest.raises(env.BadSetting, match="Write scheme and host only"):
-        project_settings._public_origin()
+        checks.public_origin(origin)
 
 
 @pytest.mark.parametrize("wanted", ["//", "/\\", "\\/", "//@", "/\\/"])

@@ -1,4 +1,4 @@
-"""Anything else: the SMS services that Apprise knows by a URL, for those who have none of the others.
+"""Apprise: the SMS services that it knows by a URL, for sites that have an account with none of the others.
 
 Apprise says yes or no, and its no is the same for "the number is wrong", "the token is wrong", "no connection" and "the
 answer was lost". So a no is an unknown outcome: calling it not sent would send some codes twice, and calling it refused
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logging.getLogger("apprise").disabled = True
 
 
-class Anything:
+class Apprise:
     """The gateway through Apprise."""
 
     idempotent = False

@@ -1,0 +1,33 @@
+"""Makes the site's one Huey instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huey import Huey
+from redis import ConnectionPool
+
+from project.broker import graceful, serializer
+
+
+def queue(name: str, *, redis_url: str, broker_url: str, secret: str) -> Huey:
+    """Return the queue in Redis, or in RabbitMQ if there is an address of one.
+
+    An instance and not a dict, for Huey's `immediate` follows DEBUG in a dict: nothing would be asynchronous.
+    """
+    options: dict[str, Any] = {
+        "immediate": False,
+        "results": False,
+        # Pickle as it is would let whoever can write to the queue run code in the worker.
+        "serializer": serializer.Signed(secret=secret, salt="latchkey.queue"),
+        # The worker's blocking read takes one second, so this time-out must be longer.
+        "connection_pool": ConnectionPool.from_url(
+            redis_url, socket_timeout=5, socket_connect_timeout=1, max_connections=200, retry=None
+        ),
+    }
+    if not broker_url:
+        return graceful.Graceful(name, **options)
+    # Imported here: without RabbitMQ no start waits for its client.
+    from project.broker import rabbit_huey, rabbitmq
+
+    return rabbit_huey.RabbitHuey(name, address=rabbitmq.Address.parse(broker_url), **options)
