@@ -22,14 +22,19 @@ tools = for of in tests/tools/fuzz tests/tools/scan bench; do \
 	$(subst pyproject.toml,$$of/requirements.txt,$(lock)) -o $$of/requirements.lock $(1) \
 	$$([ $$of != bench ] || echo -c requirements.lock) || exit 1; done
 
-# A virtual environment whose Python has been upgraded away is made anew.
-ifneq ($(wildcard $(VENV)/pyvenv.cfg),)
+# A virtual environment that we have made and whose Python has been upgraded away is made anew, by its own rule and for
+# the goals that need it: reading this file removes nothing.
+ifneq ($(words $(VENV)),1)
+$(error VENV is "$(VENV)". Name one folder without blanks: make VENV=.venv ...)
+endif
+broken :=
+ifneq ($(wildcard $(VENV)/made.stamp),)
 ifneq ($(shell $(py) -c 'print("runs")' 2>/dev/null),runs)
-$(shell rm -rf $(VENV))
+broken := broken
 endif
 endif
 
-.PHONY: help run install test test-fast chaos timing fuzz scan audit bench bench-smoke profile check format lock upgrade messages pictures clean chromium wrk
+.PHONY: help run install test test-fast chaos timing fuzz scan audit bench bench-smoke profile check format lock upgrade messages pictures clean chromium wrk broken
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -99,7 +104,8 @@ shots: chromium $(VENV)/dev.stamp $(catalogues) ## Take a picture of every page 
 	@$(py) -m tests.tools.shots
 
 clean: ## Remove what can be made again; var/ with its data stays
-	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(catalogues)
+	@for of in .venv .venv-*; do [ ! -e "$$of/made.stamp" ] || rm -rf "$$of"; done
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(catalogues)
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 chromium:
@@ -108,17 +114,19 @@ chromium:
 wrk:
 	@bin/need-wrk
 
-$(VENV)/made.stamp:
+broken:
+
+$(VENV)/made.stamp: $(broken)
 	@bin/make-venv $(VENV)
 	@touch $@
 
-$(VENV)/runtime.stamp: requirements.lock | $(VENV)/made.stamp
+$(VENV)/runtime.stamp: requirements.lock $(broken) | $(VENV)/made.stamp
 	@echo "Installing what Latchkey needs into $(VENV)"
 	@$(install) -r requirements.lock
 	@touch $@
 
 # This lock holds the other one.
-$(VENV)/dev.stamp: requirements-dev.lock | $(VENV)/made.stamp
+$(VENV)/dev.stamp: requirements-dev.lock $(broken) | $(VENV)/made.stamp
 	@echo "Installing what its tests and checks need into $(VENV)"
 	@$(install) -r requirements-dev.lock
 	@touch $(VENV)/runtime.stamp $@

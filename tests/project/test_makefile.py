@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 # What a Debian has before anybody has installed anything.
-TOOLS = ["sh", "make", "awk", "sed", "env", "dirname", "rm", "ls", "touch", "mktemp", "tail", "head"]
+TOOLS = ["sh", "make", "awk", "sed", "env", "dirname", "rm", "ls", "mv", "mkdir", "touch", "mktemp", "tail", "head"]
 
 
 @pytest.fixture
@@ -107,6 +107,60 @@ def test_a_folder_that_is_no_virtual_environment_is_left_alone(bare: Path) -> No
     (line,) = complaint(make(bare, "install", f"VENV={bare}"))
     assert line.startswith(f"{bare} is no virtual environment")
     assert bare.joinpath("python3").exists()
+
+
+@pytest.mark.parametrize("goal", ["help", "install"])
+@pytest.mark.parametrize("kind", ["files", "broken", "working"])
+def test_nothing_is_removed_that_make_has_not_made(bare: Path, kind: str, goal: str) -> None:
+    """Somebody's folder, somebody's environment whose Python is gone, and one that works."""
+    program(bare, "python3", f'exec "{sys.executable}" "$@"')
+    folder = bare.parent / "somebody"
+    folder.mkdir()
+    folder.joinpath("thesis.txt").write_text("years of work")
+    if kind != "files":
+        folder.joinpath("pyvenv.cfg").touch()
+        folder.joinpath("bin").mkdir()
+        program(folder / "bin", "python", "exit 127" if kind == "broken" else f'exec "{sys.executable}" "$@"')
+    kept = sorted(path.name for path in folder.rglob("*"))
+    done = make(bare, goal, f"VENV={folder}")
+    assert sorted(path.name for path in folder.rglob("*")) == kept
+    if goal == "help":
+        assert done.returncode == 0, done.stderr
+    else:
+        (line,) = complaint(done)
+        assert line.startswith(f"{folder} is no virtual environment of ours and is not empty.")
+
+
+@pytest.mark.parametrize("named", [".", "/", "", "my venv", ". /tmp"])
+def test_a_venv_that_is_no_folder_to_fill_is_refused(bare: Path, named: str) -> None:
+    program(bare, "python3", f'exec "{sys.executable}" "$@"')
+    (line,) = complaint(make(bare, "install", f"VENV={named}"))
+    assert "Name " in line
+    assert BASE_DIR.joinpath("Makefile").exists()
+
+
+def test_only_a_goal_that_needs_it_makes_a_broken_environment_anew(bare: Path) -> None:
+    """One of ours whose Python has been upgraded away."""
+    program(bare, "python3", f'exec "{sys.executable}" "$@"')
+    folder = bare.parent / "venv"
+    folder.joinpath("bin").mkdir(parents=True)
+    folder.joinpath("made.stamp").touch()
+    program(folder / "bin", "python", "exit 127")
+    assert make(bare, "help").returncode == 0
+    assert folder.joinpath("bin", "python").read_text().endswith("exit 127\n")
+    assert make(bare, str(folder / "made.stamp")).returncode == 0
+    assert subprocess.run([folder / "bin" / "python", "-c", ""], check=False).returncode == 0
+    assert not folder.joinpath("making.stamp").exists()
+
+
+def test_an_environment_whose_making_was_cut_off_is_made_anew(bare: Path) -> None:
+    program(bare, "python3", f'exec "{sys.executable}" "$@"')
+    folder = bare.parent / "venv"
+    folder.mkdir()
+    folder.joinpath("making.stamp").touch()
+    folder.joinpath("half").touch()
+    assert make(bare, str(folder / "made.stamp")).returncode == 0
+    assert not folder.joinpath("half").exists()
 
 
 def test_a_missing_chromium_is_said_in_one_line_with_the_command(bare: Path) -> None:
