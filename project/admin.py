@@ -1,4 +1,4 @@
-"""Django's admin as an app, with a site of ours in the place of its own."""
+"""Django's admin as an app, with our own site in place of its default."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
 
 
 class AdminConfig(DjangoAdminConfig):
-    """What `@admin.register` registers with is ours as well."""
+    """Makes our site the default one, with which `@admin.register` registers."""
 
-    # By name, for it stands further up the road.
+    # By name: project/ may not import accounts/.
     default_site = "accounts.admin_site.Site"

@@ -1,4 +1,4 @@
-"""Environment variables, read once, each with a clear word when its value is wrong."""
+"""Reads environment variables. A wrong value is refused with one line that says what to write instead."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 class BadSetting(ImproperlyConfigured, SystemExit):
-    """A variable has a value we cannot work with; the one-line message says what to write instead.
+    """A variable has a value that we cannot work with. The message is one line that says what to write instead.
 
-    Also a SystemExit, so that whatever was being started ends with that line and without a traceback.
+    Also a SystemExit, so that every program ends with that line and without a traceback.
     """
 
     def __init__(self, message: str) -> None:
-        """Take the line."""
+        """Take the line that is printed."""
         super().__init__(message)
         self.code = message
 
 
 def refuse(name: str, said: str, write: str) -> NoReturn:
-    """Stop the start. `said` is what is wrong, `write` what to write instead; neither may hold a secret."""
+    """Stop the start. `said` is what is wrong, `write` what to write instead. Neither may contain a secret."""
     raise BadSetting(f"{name} {said}. {write}")
 
 
@@ -63,7 +63,7 @@ def warn_of_readers(path: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, by its name or address, is this machine and nothing that another one can reach."""
+    """Tell whether a host, by name or address, can be reached from this machine only."""
     host = host.lower().strip("[]")
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -111,7 +111,7 @@ def number(name: str, default: int, *, least: int = 0, most: int | None = None) 
 
 
 def words(name: str, default: str = "") -> list[str]:
-    """Return a list that was written with commas."""
+    """Return a comma-separated list."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 

@@ -1,4 +1,4 @@
-"""What may stand in a log: one line an event, no secret, nothing that a visitor could pass off as a line of ours."""
+"""Keeps the log clean: one line an event, no secrets, and nothing that a visitor could pass off as a log line."""
 
 from __future__ import annotations
 

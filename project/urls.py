@@ -1,4 +1,4 @@
-"""Every address of the site, by the app that answers."""
+"""The URLs of the site, by the app that answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.urls import include, path
 
 from project.web import static
 
-# Django's own looks for the form's token, so it reads the body that could not be read a second time, and fails.
+# Django's own view reads the form for its token. It fails when the body is what could not be read.
 handler400 = "accounts.responses.unreadable"
 
 urlpatterns = [

@@ -1,6 +1,6 @@
-"""What providers report back: kept, matched to the attempt that it is about, and told to the open pages.
+"""Delivery reports of the providers: each is stored, matched to its attempt, and shown on the open pages.
 
-A report may be late, doubled, out of order, forged, or sooner than the answer to the send itself.
+A report may be late, doubled, out of order, forged, or earlier than the answer to the send itself.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 @require_POST
 def receive(request: HttpRequest, gateway: str, secret: str) -> HttpResponse:
     """Take a provider's delivery reports. An unknown path is a 404, a forged report a 403: both change nothing."""
-    right = getattr(settings, f"{gateway.upper()}_RECEIPT_SECRET", "") if gateway in settings.GATEWAYS else ""
-    if not right or not secrets.compare_digest(secret.encode(), right.encode()):
+    expected = getattr(settings, f"{gateway.upper()}_RECEIPT_SECRET", "") if gateway in settings.GATEWAYS else ""
+    if not expected or not secrets.compare_digest(secret.encode(), expected.encode()):
         raise Http404
     provider = gateways.get(gateway)
     if not isinstance(provider, Reporting):
@@ -36,12 +36,12 @@ def receive(request: HttpRequest, gateway: str, secret: str) -> HttpResponse:
         form = {name: str(value) for name, value in request.POST.items()}
         body = request.body
     else:
-        # Not `body`, which is bound to what a visitor's form may have: a batch has hundreds of reports.
+        # Not `request.body`, which has the size limit of a visitor's form: a batch has hundreds of reports.
         body = request.read(settings.RECEIPTS_MAX_MEMORY_SIZE + 1)
         if len(body) > settings.RECEIPTS_MAX_MEMORY_SIZE:
             logger.warning("a report for %s was refused: too long", gateway)
             return HttpResponse(status=413)
-    # As the provider called it: behind a proxy the request itself does not know its scheme and host.
+    # The address that the provider called. Behind a proxy the request does not have its scheme and host.
     url = settings.PUBLIC_ORIGIN + request.get_full_path()
     try:
         reports = provider.receipts(body, form, url, request.headers)
@@ -60,7 +60,7 @@ def receive(request: HttpRequest, gateway: str, secret: str) -> HttpResponse:
 
 
 def take(gateway: str, receipt: Receipt) -> None:
-    """Keep a report and let it move its delivery. The same report again does nothing."""
+    """Store a report and apply it to its delivery. The same report again changes nothing."""
     Report.objects.get_or_create(
         gateway=gateway,
         provider_id=receipt.provider_id[:64],
@@ -68,7 +68,7 @@ def take(gateway: str, receipt: Receipt) -> None:
         delivered=receipt.delivered,
         defaults={"provider_code": receipt.provider_code[:64]},
     )
-    # Kept first, then looked for: whoever comes second, this or the send's answer, finds the other.
+    # Store first, then look: whichever comes second, this report or the send's answer, finds the other.
     attempt = _attempt(gateway, receipt)
     if attempt is None:
         logger.info("a report of %s is kept: its message is not known yet", gateway)
@@ -77,7 +77,7 @@ def take(gateway: str, receipt: Receipt) -> None:
 
 
 def _attempt(gateway: str, receipt: Receipt) -> Attempt | None:
-    """Return the attempt that a report is about, by the provider's id, or by our own where the answer was lost."""
+    """Return a report's attempt: by the provider's id, or by our reference if the send's answer was lost."""
     tries = Attempt.objects.filter(gateway=gateway)
     found = tries.filter(provider_id=receipt.provider_id).first() if receipt.provider_id else None
     if found is None and receipt.reference:

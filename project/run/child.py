@@ -1,8 +1,8 @@
-"""Processes that end with us: a child never outlives the one that started it, however that one ends.
+"""Child processes that end with us: a child never outlives the process that started it, however that one ends.
 
-No library does this without a shell or a second Python around each child. Linux has a signal for it
-(PR_SET_PDEATHSIG), but that one fires when the *thread* that started the child ends, and macOS has nothing.
-A pipe serves everywhere: only we hold its writing end, so its reader sees the end of file when we are gone.
+No library does this without a second Python around each child. Linux has a signal for it (PR_SET_PDEATHSIG), but it is
+sent when the *thread* that started the child ends, and macOS has nothing. A pipe works everywhere: only we hold its
+writing end, so its reader sees the end of file when we are gone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# The shell script that becomes the child and leaves the reader behind.
+# The shell script that becomes the child, and leaves behind a reader of the pipe.
 TETHER = str(Path(__file__).with_name("tether.sh"))
 
 
@@ -47,10 +47,10 @@ def start(
     )
 
 
-def bury(child: subprocess.Popen[bytes]) -> int:
-    """Wait for the child's end, let its watcher go, and return its exit code: below zero, the signal that ended it."""
+def reap(child: subprocess.Popen[bytes]) -> int:
+    """Wait for the child to end, end its watcher, and return the exit code; below zero it is the signal."""
     code = child.wait()
-    # macOS says "not permitted" of a group in which only the dead are left.
+    # macOS answers "not permitted" for a group of ended processes.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     if child.stdin:
@@ -59,10 +59,10 @@ def bury(child: subprocess.Popen[bytes]) -> int:
 
 
 def stop(child: subprocess.Popen[bytes], within: float) -> int:
-    """Ask the child to stop, end it when it has not done so `within` seconds, and return its exit code."""
+    """Stop the child, by force if it takes longer than `within` seconds, and return its exit code."""
     child.terminate()
     try:
         child.wait(within)
     except subprocess.TimeoutExpired:
         child.kill()
-    return bury(child)
+    return reap(child)

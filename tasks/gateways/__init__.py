@@ -1,4 +1,4 @@
-"""The one door to the outside: a gateway takes a message and answers with an outcome, never with an exception."""
+"""Gateways to SMS providers. Each takes a message and answers with an outcome, never with an exception."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 
 class Outcome(StrEnum):
-    """What is known after a send, in the order of hope."""
+    """What is known after a send, best first."""
 
     # The provider has it and will try to deliver it.
     ACCEPTED = "accepted"
@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Who can do something about it: what the page says and whether another gateway may help hang on this."""
+    """Who can do something about it. It decides what the page says and whether another gateway is tried."""
 
     NONE = ""
     # The number itself: wrong, blocked, not served.
@@ -43,7 +43,7 @@ class Reason(StrEnum):
 class Message:
     """One SMS as a gateway needs it."""
 
-    # E.164, with the plus. What must be in no log is in no repr.
+    # E.164, with the plus. Whatever must not be logged is left out of the repr.
     to: str = field(repr=False)
     code: str = field(repr=False)
     # How long the code still lives, in whole minutes, for templates that say so.
@@ -90,7 +90,7 @@ class Forged(Exception):
 
 
 class Gateway(Protocol):
-    """What every gateway is."""
+    """What every gateway has."""
 
     # True when a repeat with the same reference cannot become a second SMS,
     # so that an unknown outcome may simply be tried again.
@@ -103,13 +103,13 @@ class Gateway(Protocol):
 
 @runtime_checkable
 class Reporting(Protocol):
-    """What a gateway is besides, when its provider sends delivery reports. Their secret path is checked already."""
+    """What a gateway also has if its provider sends delivery reports. Their secret path has been checked already."""
 
-    # What the provider wants to hear, so that it does not report again: content type and body.
+    # The content type and body that tell the provider not to report again.
     receipt_reply: tuple[str, str]
 
     def receipts(self, body: bytes, form: Mapping[str, str], url: str, headers: Mapping[str, str]) -> list[Receipt]:
-        """Return what a report says, without what is neither delivered nor failed. Raises Forged.
+        """Return the messages that a report calls delivered or failed. Raises Forged.
 
         `form` is the body's fields where it is a form, each name once; `url` is the address as the provider
         called it, with PUBLIC_ORIGIN's host; `headers` are case-insensitive.
@@ -119,6 +119,6 @@ class Reporting(Protocol):
 
 @cache
 def get(name: str) -> Gateway:
-    """Return the gateway of that name; settings has checked that the name is known."""
+    """Return the gateway of that name, which the settings have checked."""
     gateway: Gateway = import_string(settings.GATEWAYS[name])()
     return gateway

@@ -1,7 +1,7 @@
-"""What the providers' dialects share.
+"""What the gateways share: one exchange with a provider, and tables that say what its status codes mean.
 
-An exchange always ends in an Answer. A table says what each of a provider's codes means to us. Of what a provider
-writes, only words of the expected form get through, because they end up in the database and before the operator's eyes.
+An exchange always ends in an Answer. Only words of the expected form are taken from what a provider writes, because
+they end up in the database and on the operator's screen.
 """
 
 from __future__ import annotations
@@ -31,37 +31,38 @@ class Request:
     content: bytes = field(repr=False)
 
 
-class Verdict(NamedTuple):
-    """What one of a provider's codes means to us."""
+class Meaning(NamedTuple):
+    """What one of a provider's status codes means to us."""
 
     outcome: Outcome
     reason: Reason
-    meaning: str
+    # In words, for the operator.
+    detail: str
 
 
 # Codes with blanks between them. A star at the end stands for any rest, and the longest match counts.
 Row = tuple[str, Outcome, Reason, str]
 
-# A code that we do not know is an error, but not one that says "not sent". Calling it refused would give the user the
-# cooldown back and let another gateway send the code a second time, so it is nobody-knows, and the operator's to read.
-UNLISTED = Verdict(Outcome.UNKNOWN, Reason.OPERATOR, "a status code that is not in our list")
+# A code that we do not know is an error, but not one that says "not sent". If it were called refused, the cooldown
+# would be released and another gateway could send the code a second time. So the outcome is unknown.
+UNLISTED = Meaning(Outcome.UNKNOWN, Reason.OPERATOR, "a status code that is not in our list")
 # The same, where the provider says by its own rules that it has not taken the message.
-UNLISTED_REFUSAL = Verdict(Outcome.REFUSED, Reason.OPERATOR, "refused with a code that is not in our list")
+UNLISTED_REFUSAL = Meaning(Outcome.REFUSED, Reason.OPERATOR, "refused with a code that is not in our list")
 
 
-def expand(table: tuple[Row, ...]) -> dict[str, Verdict]:
-    """Return a table's verdicts by code."""
-    rows = ((codes.split(), Verdict(outcome, reason, meaning)) for codes, outcome, reason, meaning in table)
-    return {code: verdict for codes, verdict in rows for code in codes}
+def expand(table: tuple[Row, ...]) -> dict[str, Meaning]:
+    """Return a table as a dict, by code."""
+    rows = ((codes.split(), Meaning(outcome, reason, detail)) for codes, outcome, reason, detail in table)
+    return {code: meaning for codes, meaning in rows for code in codes}
 
 
-def look_up(verdicts: Mapping[str, Verdict], code: str) -> Verdict:
+def look_up(meanings: Mapping[str, Meaning], code: str) -> Meaning:
     """Return what a code means: its own entry, else that of the longest beginning that has one."""
-    if code in verdicts:
-        return verdicts[code]
+    if code in meanings:
+        return meanings[code]
     for end in range(len(code), 0, -1):
-        if verdict := verdicts.get(f"{code[:end]}*"):
-            return verdict
+        if meaning := meanings.get(f"{code[:end]}*"):
+            return meaning
     return UNLISTED
 
 
@@ -71,8 +72,8 @@ def exchange(make: Callable[[], Request], read: Callable[[http.Reply], Answer]) 
         request = make()
     except phonenumbers.NumberParseException:
         return Answer(Outcome.REFUSED, Reason.NUMBER, detail="not a phone number")
-    except Exception as exc:  # noqa: BLE001 - the one door: an answer, never an exception
-        log_place(exc)
+    except Exception as exc:  # noqa: BLE001 - a gateway answers and never raises
+        log_unforeseen(exc)
         return Answer(Outcome.REFUSED, Reason.OPERATOR, detail="the request could not be made; see the log")
     try:
         return read(http.post(request.url, request.headers, request.content))
@@ -81,29 +82,29 @@ def exchange(make: Callable[[], Request], read: Callable[[http.Reply], Answer]) 
     except http.Lost as exc:
         return Answer(Outcome.UNKNOWN, detail=str(exc))
     except Exception as exc:  # noqa: BLE001 - as above, and by now something may have left
-        log_place(exc)
+        log_unforeseen(exc)
         return Answer(Outcome.UNKNOWN, Reason.OPERATOR, detail="something unforeseen; see the log")
 
 
-def judge(reply: http.Reply, code: str, provider_id: str, verdicts: Mapping[str, Verdict]) -> Answer:
-    """Decide what a reply means: the provider's own code first, the HTTP status where there is none."""
+def interpret(reply: http.Reply, code: str, provider_id: str, meanings: Mapping[str, Meaning]) -> Answer:
+    """Return what a reply means: the provider's own code decides, or the HTTP status if there is no code."""
     success = 200 <= reply.status < 300
     redirect = 300 <= reply.status < 400
-    verdict = look_up(verdicts, code)
-    # A code that we do not know under 429: the status says enough.
-    if code and not redirect and not (verdict is UNLISTED and reply.status == 429):
-        outcome, reason, meaning = verdict
+    meaning = look_up(meanings, code)
+    # An unlisted code with HTTP 429: the status says enough.
+    if code and not redirect and not (meaning is UNLISTED and reply.status == 429):
+        outcome, reason, detail = meaning
         if outcome is Outcome.ACCEPTED and not success:
-            # "Accepted" under a status that says error: one of the two is wrong, and we cannot tell which.
-            return Answer(Outcome.UNKNOWN, Reason.OPERATOR, provider_id, code, f"{meaning}, but HTTP {reply.status}")
-        return Answer(outcome, reason, provider_id, code, meaning)
+            # "Accepted" with a status that says error: one of the two is wrong, and we cannot tell which.
+            return Answer(Outcome.UNKNOWN, Reason.OPERATOR, provider_id, code, f"{detail}, but HTTP {reply.status}")
+        return Answer(outcome, reason, provider_id, code, detail)
     detail = f"HTTP {reply.status} without the provider's answer"
     if reply.status == 429:
         return Answer(Outcome.NOT_SENT, provider_code=code, detail="too many requests at once (HTTP 429)")
-    # Something between us and the provider spoke, or its front did, and it does not say how far the request came.
-    # A 4xx or a redirect will not mend itself: most often it is a wrong base URL.
-    mends_itself = success or reply.status == 408 or reply.status >= 500
-    return Answer(Outcome.UNKNOWN, Reason.NONE if mends_itself else Reason.OPERATOR, detail=detail)
+    # The answer comes from a proxy or from the provider's front, and does not say how far the request came.
+    # A 4xx or a redirect does not pass: most often the base URL is wrong.
+    passes = success or reply.status == 408 or reply.status >= 500
+    return Answer(Outcome.UNKNOWN, Reason.NONE if passes else Reason.OPERATOR, detail=detail)
 
 
 def read_object(body: bytes) -> dict[str, object]:
@@ -123,14 +124,14 @@ def read_report(body: bytes) -> list[dict[str, object]]:
     objects = [entry for entry in entries if isinstance(entry, dict)]
     if entries and not objects:
         raise Forged("not an array of objects")
-    log_odd(len(entries) - len(objects))
+    log_skipped(len(entries) - len(objects))
     return objects
 
 
-def log_odd(count: int) -> None:
-    """Log how many entries of a report could not be read. What they say stays out of the log: it holds numbers."""
+def log_skipped(count: int) -> None:
+    """Log how many entries of a report could not be read. Their content stays out of the log: it holds numbers."""
     if count:
-        logger.warning("%d entries of a report were passed over: not of the documented form", count)
+        logger.warning("%d entries of a report were skipped: not in the documented form", count)
 
 
 def _read_json(body: bytes) -> object:
@@ -151,8 +152,8 @@ REFERENCE = r"[0-9A-Za-z]{32}"
 CARRIER = r"[0-9A-Za-z_:.-]{1,64}"
 
 
-def log_place(exc: Exception) -> None:
-    """Log where an unforeseen exception came from, not what it says: its text may hold a signed URL or a token."""
+def log_unforeseen(exc: Exception) -> None:
+    """Log where an unforeseen exception came from, but not its text, which may hold a signed URL or a token."""
     last = exc.__traceback__
     while last and last.tb_next:
         last = last.tb_next

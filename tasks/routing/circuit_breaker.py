@@ -1,8 +1,8 @@
-"""A circuit breaker for each gateway: a provider that keeps failing is left alone for a while.
+"""A circuit breaker for each gateway: a provider that keeps failing is not asked for a while.
 
-The state is in Redis, so every worker knows what one has learned. Written here, because the libraries for it either
-hold a lock for as long as a call takes, which would make the worker's threads wait for each other, or keep the state
-in one process. Redis away means closed: then every gateway is simply tried.
+The state is in Redis, so that all workers share it. There are libraries for this, but they either hold a lock during
+the call, and the worker's threads would wait for each other, or they keep the state in one process. While Redis is
+away every circuit counts as closed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from tasks.gateways import Answer, Outcome, Reason
 
 logger = logging.getLogger(__name__)
 
-# Faults in a row that open the circuit, and the seconds in which they count as a row.
+# So many consecutive faults open the circuit, each at most so long after the one before.
 FAULTS = 5
-ROW = 120
-# Seconds that it stays open. Then one more fault opens it again, and one success closes it.
-OPEN = 30
+FAULT_MEMORY_SECONDS = 120
+# Then one more fault opens it again, and one success closes it.
+OPEN_SECONDS = 30
 
-# KEYS faults, open   ARGV faults to open, life of a row, seconds open   Answers 1 when this fault has opened it.
+# KEYS faults, open   ARGV FAULTS, FAULT_MEMORY_SECONDS, OPEN_SECONDS   Returns 1 if this fault has opened the circuit.
 FAULT = """
 local faults = redis.call('INCR', KEYS[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
@@ -33,17 +33,17 @@ return redis.call('SET', KEYS[2], faults, 'NX', 'EX', ARGV[3]) and 1 or 0
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """What is known of one gateway."""
+    """The state of one gateway's circuit."""
 
     gateway: str
-    # Faults in a row.
+    # Consecutive ones.
     faults: int
-    # Seconds until it is tried again; 0 when the circuit is closed.
+    # Seconds until the gateway is tried again; 0 while the circuit is closed.
     open_for: int
 
 
 def is_open(gateway: str) -> bool:
-    """Tell whether a gateway is to be left alone now."""
+    """Tell whether a gateway must not be asked now."""
     try:
         return bool(redis.client().exists(_open(gateway)))
     except redis.Unavailable:
@@ -51,27 +51,27 @@ def is_open(gateway: str) -> bool:
 
 
 def note(gateway: str, answer: Answer) -> None:
-    """Learn from an answer. Never raises."""
+    """Count an answer for or against its gateway. Never raises."""
     try:
         if not is_fault(answer):
             redis.client().delete(_faults(gateway), _open(gateway), _last(gateway))
             return
-        redis.client().set(_last(gateway), f"{answer.outcome}:{answer.reason}", ex=ROW)
-        if redis.client().eval(FAULT, 2, _faults(gateway), _open(gateway), FAULTS, ROW, OPEN):
-            logger.error("gateway %s failed %d times in a row and rests for %d s", gateway, FAULTS, OPEN)
+        redis.client().set(_last(gateway), f"{answer.outcome}:{answer.reason}", ex=FAULT_MEMORY_SECONDS)
+        if redis.client().eval(FAULT, 2, _faults(gateway), _open(gateway), FAULTS, FAULT_MEMORY_SECONDS, OPEN_SECONDS):
+            logger.error("gateway %s failed %d times in a row and rests for %d s", gateway, FAULTS, OPEN_SECONDS)
     except redis.Unavailable as error:
-        logger.warning("the circuit of %s did not learn: %s", gateway, type(error).__name__)
+        logger.warning("an answer of gateway %s was not counted: %s", gateway, type(error).__name__)
 
 
 def is_fault(answer: Answer) -> bool:
-    """Tell whether an answer speaks against the provider. A refused number is the provider at work."""
+    """Tell whether an answer is the provider's fault. A provider that refuses a number works as it should."""
     if answer.outcome == Outcome.ACCEPTED:
         return False
     return answer.reason in {Reason.NONE, Reason.OPERATOR}
 
 
 def last_fault(gateway: str) -> Answer | None:
-    """Return outcome and reason of the gateway's last real send, if that was a fault and lately, else None."""
+    """Return outcome and reason of the gateway's last send, None unless it was a recent fault."""
     try:
         found = cast("bytes | None", redis.client().get(_last(gateway)))
     except redis.Unavailable:
@@ -83,7 +83,7 @@ def last_fault(gateway: str) -> Answer | None:
 
 
 def look(gateway: str) -> Circuit:
-    """Return the state for an operator. Raises redis.Unavailable."""
+    """Return the circuit's state, for an operator. Raises redis.Unavailable."""
     with redis.client().pipeline(transaction=False) as pipe:
         pipe.get(_faults(gateway))
         pipe.ttl(_open(gateway))

@@ -1,4 +1,4 @@
-"""Which gateway takes a message: an ordered chain, by the number's region, past those that are known to be down."""
+"""Chooses the gateway for a message: from an ordered chain for the number's region, without those that are down."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def chain(mobile: str) -> list[str]:
 def choose(delivery: Delivery) -> str:
     """Return the gateway for the next attempt of a delivery.
 
-    One whose circuit is open is passed by, but not after a send that nobody is sure of: what the second provider
-    sends could be a second SMS. If all are down, the one whose turn it is gets another try.
+    A gateway whose circuit is open is skipped, unless an earlier send ended unknown: another provider could then send
+    a second SMS. If all circuits are open, the gateway whose turn it is gets another attempt.
     """
     gateways = chain(delivery.mobile)
     turn = min(delivery.route, len(gateways) - 1)
@@ -43,16 +43,16 @@ def choose(delivery: Delivery) -> str:
 class Turn(NamedTuple):
     """Whose turn it is after an attempt that sent nothing."""
 
-    # The place in the chain.
+    # Position in the chain.
     place: int
-    # False when the chain begins anew: its gateways have just been asked, so they get a few seconds.
+    # False when the chain starts over: its gateways have just been asked, and get a few seconds.
     at_once: bool
 
 
 def following(delivery: Delivery, gateway: str, outcome: Outcome) -> Turn | None:
-    """Return whose turn it is after `gateway` has sent nothing, or None if nobody is left to ask.
+    """Return whose turn it is after `gateway` has sent nothing, None if no gateway is left.
 
-    The next in the chain, and after the last the first again. A gateway that has refused this delivery is not asked
+    After the last gateway of the chain comes the first again. A gateway that has refused this delivery is not asked
     again; one that could not take it is.
     """
     gateways = chain(delivery.mobile)

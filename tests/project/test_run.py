@@ -171,7 +171,9 @@ def test_a_taken_port_is_said_in_one_line_before_anything_starts(tmp_path: Path)
         port = other.getsockname()[1]
         code, lines = refusal(tmp_path, PORT=str(port))
     assert code == 1
-    assert lines == [f"Port {port} on 127.0.0.1 is taken. Stop what uses it, or say PORT={port + 1} make run."]
+    assert lines == [
+        f"Port {port} on 127.0.0.1 is in use. Stop the program using it, or run: PORT={port + 1} make run."
+    ]
     assert not tmp_path.joinpath("latchkey.sqlite3").exists()
 
 

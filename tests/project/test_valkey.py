@@ -28,7 +28,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 # A process that has the server, says so, and then waits to be ended.
 OWNER = """
 import pathlib, sys, time
-from project import valkey
+from project.run import valkey
 valkey.ensure(pathlib.Path(sys.argv[1]))
 print(len(valkey.owned), flush=True)
 time.sleep(60)
@@ -77,7 +77,7 @@ def test_the_address_stays_the_same_and_starts_nothing(var_dir: Path) -> None:
 
 
 def test_two_that_ask_for_the_address_at_once_get_the_same(var_dir: Path) -> None:
-    ask = "import pathlib, sys; from project import valkey; print(valkey.url(pathlib.Path(sys.argv[1])))"
+    ask = "import pathlib, sys; from project.run import valkey; print(valkey.url(pathlib.Path(sys.argv[1])))"
     asking = [
         subprocess.Popen([sys.executable, "-c", ask, var_dir], cwd=BASE_DIR, stdout=subprocess.PIPE, text=True)
         for _ in range(4)
@@ -115,6 +115,15 @@ def test_the_password_is_on_no_command_line(var_dir: Path) -> None:
 
 
 @needs_proc
+def test_reading_the_address_writes_nothing(var_dir: Path) -> None:
+    """The settings do it in every process, an editor's as well."""
+    before = sorted(var_dir.rglob("*"))
+    assert valkey.recorded_url(var_dir) == valkey.NOWHERE
+    assert sorted(var_dir.rglob("*")) == before
+    address = valkey.url(var_dir)
+    assert valkey.recorded_url(var_dir) == address
+
+
 def test_two_starts_at_once_share_one_valkey(var_dir: Path) -> None:
     owners = [start_owner(var_dir) for _ in range(4)]
     owned = [int((owner.stdout or sys.stdin).readline()) for owner in owners]

@@ -1,4 +1,4 @@
-"""Delivery reports in each provider's own dialect, read by its gateway. What becomes of them is in test_receipts.py."""
+"""Delivery reports in each provider's own format, read by its gateway. What becomes of them is in test_receipts.py."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_an_odd_entry_does_not_cost_the_others(
         [post] = provider.reports(*provider.sent)
     receipts = read(name, post._replace(body=json.dumps([odd, *json.loads(post.body), odd]).encode()))
     assert [receipt.provider_id for receipt in receipts] == [answer.provider_id]
-    assert "2 entries of a report were passed over" in caplog.text
+    assert "2 entries of a report were skipped" in caplog.text
 
 
 XML = """<?xml version="1.0" encoding="UTF-8"?>

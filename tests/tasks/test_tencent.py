@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tasks.gateways import Answer, Outcome, Reason
-from tasks.gateways.tencent import VERDICTS, Tencent, authorization
+from tasks.gateways.tencent import CODES, Tencent, authorization
 from tests.support.providers.common import (
     ACCEPTED,
     NONE,
@@ -250,7 +250,7 @@ def test_each_code_has_its_outcome(provider: FakeTencent, codes: str, outcome: O
 
 def test_no_row_of_the_table_is_left_out_of_the_test_above() -> None:
     said = {code for codes, *_ in SAID for code in codes.split()}
-    for entry in VERDICTS.keys() - {"ok", "OK"}:
+    for entry in CODES.keys() - {"ok", "OK"}:
         start = entry.removesuffix("*")
         assert entry in said or (start != entry and any(code.startswith(start) for code in said)), entry
 

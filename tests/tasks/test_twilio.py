@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from tasks.gateways import Answer, Outcome, Reason
-from tasks.gateways.twilio import VERDICTS, Twilio
+from tasks.gateways.twilio import CODES, Twilio
 from tests.support.providers.common import (
     ACCEPTED,
     NONE,
@@ -151,8 +151,8 @@ def test_each_code_has_its_outcome(provider: FakeTwilio, codes: str, outcome: Ou
 def test_no_row_of_the_table_is_left_out_of_the_test_above() -> None:
     said = {code for codes, *_ in SAID for code in codes.split()}
     # Words for what comes later than an answer; one that has them all the same is as good.
-    assert {"scheduled", "delivered"} <= VERDICTS.keys()
-    for entry in VERDICTS.keys() - {"scheduled", "delivered"}:
+    assert {"scheduled", "delivered"} <= CODES.keys()
+    for entry in CODES.keys() - {"scheduled", "delivered"}:
         start = entry.removesuffix("*")
         assert entry in said or (start != entry and any(code.startswith(start) for code in said)), entry
 

@@ -32,8 +32,8 @@ from tasks.gateways.status_codes import (
     Row,
     exchange,
     expand,
-    judge,
-    log_odd,
+    interpret,
+    log_skipped,
     read_object,
     read_report,
     word,
@@ -91,7 +91,7 @@ TABLE: tuple[Row, ...] = (
      Outcome.REFUSED, Reason.OPERATOR, "the request"),
 )  # fmt: skip
 
-VERDICTS = expand(TABLE)
+CODES = expand(TABLE)
 
 
 class Aliyun:
@@ -118,7 +118,7 @@ class Aliyun:
             provider_id, reference = word(entry.get("biz_id"), SID), word(entry.get("out_id"), REFERENCE)
             if isinstance(delivered, bool) and (provider_id or reference):
                 receipts.append(Receipt(delivered, provider_id, reference, word(entry.get("err_code"), CARRIER)))
-        log_odd(len(entries) - len(receipts))
+        log_skipped(len(entries) - len(receipts))
         return receipts
 
 
@@ -175,4 +175,4 @@ def _number(e164: str) -> str:
 def _read(reply: http.Reply) -> Answer:
     # `Message` stays unread: it is free text, and may repeat the number or the string that was signed.
     answer = read_object(reply.body)
-    return judge(reply, word(answer.get("Code"), r"[0-9A-Za-z_.-]{1,64}"), word(answer.get("BizId"), SID), VERDICTS)
+    return interpret(reply, word(answer.get("Code"), r"[0-9A-Za-z_.-]{1,64}"), word(answer.get("BizId"), SID), CODES)

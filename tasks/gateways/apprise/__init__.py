@@ -21,7 +21,7 @@ import phonenumbers
 from django.conf import settings
 
 from tasks.gateways import Answer, Outcome, Reason, http
-from tasks.gateways.status_codes import log_place
+from tasks.gateways.status_codes import log_unforeseen
 
 if TYPE_CHECKING:
     from tasks.gateways import Message
@@ -41,8 +41,8 @@ class Apprise:
             service = _service(message.to)
         except phonenumbers.NumberParseException:
             return Answer(Outcome.REFUSED, Reason.NUMBER, detail="not a phone number")
-        except Exception as exc:  # noqa: BLE001 - the one door: an answer, never an exception
-            log_place(exc)
+        except Exception as exc:  # noqa: BLE001 - a gateway answers and never raises
+            log_unforeseen(exc)
             return Answer(Outcome.REFUSED, Reason.OPERATOR, detail="the request could not be made; see the log")
         said: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
 
@@ -50,7 +50,7 @@ class Apprise:
             try:
                 said.put(bool(service.notify(body=message.text)))
             except Exception as exc:  # noqa: BLE001 - as above, and by now something may have left
-                log_place(exc)
+                log_unforeseen(exc)
                 said.put(None)
 
         # Its time-outs are for each read. When an answer drips in, this thread outlives our wait, but nobody waits for

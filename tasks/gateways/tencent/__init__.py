@@ -33,8 +33,8 @@ from tasks.gateways.status_codes import (
     Row,
     exchange,
     expand,
-    judge,
-    log_odd,
+    interpret,
+    log_skipped,
     read_object,
     read_report,
     word,
@@ -117,7 +117,7 @@ TABLE: tuple[Row, ...] = (
      "LimitExceeded.PhoneNumberCountLimit"), Outcome.REFUSED, Reason.OPERATOR, "the request"),
 )  # fmt: skip
 
-VERDICTS = expand(TABLE)
+CODES = expand(TABLE)
 
 
 class Tencent:
@@ -144,7 +144,7 @@ class Tencent:
             if state in states and provider_id:
                 code = word(entry.get("errmsg"), CARRIER)
                 receipts.append(Receipt(states[state], provider_id, provider_code=code))
-        log_odd(len(entries) - len(receipts))
+        log_skipped(len(entries) - len(receipts))
         return receipts
 
 
@@ -207,7 +207,7 @@ def _read(reply: http.Reply, message: Message) -> Answer:
     error = response.get("Error")
     # An error is the whole request's; without one, each number has its own status.
     status = error if isinstance(error, dict) else _status(response.get("SendStatusSet"), message)
-    return judge(reply, word(status.get("Code"), r"[0-9A-Za-z_.]{1,64}"), word(status.get("SerialNo"), SID), VERDICTS)
+    return interpret(reply, word(status.get("Code"), r"[0-9A-Za-z_.]{1,64}"), word(status.get("SerialNo"), SID), CODES)
 
 
 def _status(statuses: object, message: Message) -> dict[str, object]:

@@ -24,7 +24,7 @@ import phonenumbers
 from django.conf import settings
 
 from tasks.gateways import Answer, Forged, Outcome, Reason, Receipt, http
-from tasks.gateways.status_codes import UNLISTED_REFUSAL, Request, Row, exchange, expand, judge, read_object, word
+from tasks.gateways.status_codes import UNLISTED_REFUSAL, Request, Row, exchange, expand, interpret, read_object, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -72,7 +72,7 @@ TABLE: tuple[Row, ...] = (
     ("20001 20002 20422 21604", Outcome.REFUSED, Reason.OPERATOR, "the request"),
 )  # fmt: skip
 
-VERDICTS = expand(TABLE)
+CODES = expand(TABLE)
 
 # The ways a message can end; what is not here is on its way still.
 ENDS = {"delivered": True, "read": True, "undelivered": False, "failed": False, "canceled": False}
@@ -159,7 +159,7 @@ def _read(reply: http.Reply) -> Answer:
     if not code and sid:
         code = word(answer.get("status"), r"[a-z_]{1,32}")
     if (
-        code not in VERDICTS
+        code not in CODES
         and code.isdigit()
         and 400 <= reply.status < 500
         and reply.status not in {408, 429}
@@ -168,7 +168,7 @@ def _read(reply: http.Reply) -> Answer:
         # Twilio answers 4xx with a number of its own when it has made no message, whatever the number.
         outcome, reason, meaning = UNLISTED_REFUSAL
         return Answer(outcome, reason, provider_code=code, detail=meaning)
-    return judge(reply, code, sid, VERDICTS)
+    return interpret(reply, code, sid, CODES)
 
 
 def _number(value: object) -> str:

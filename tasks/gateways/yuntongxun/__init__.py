@@ -23,7 +23,17 @@ import phonenumbers
 from django.conf import settings
 
 from tasks.gateways import Answer, Forged, Outcome, Reason, Receipt, http
-from tasks.gateways.status_codes import CARRIER, REFERENCE, Request, Row, Verdict, exchange, judge, read_object, word
+from tasks.gateways.status_codes import (
+    CARRIER,
+    REFERENCE,
+    Meaning,
+    Request,
+    Row,
+    exchange,
+    interpret,
+    read_object,
+    word,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,15 +88,15 @@ TABLE: tuple[Row, ...] = (
 )
 
 
-def _expand() -> Iterator[tuple[str, Verdict]]:
-    for codes, outcome, reason, meaning in TABLE:
+def _expand() -> Iterator[tuple[str, Meaning]]:
+    for codes, outcome, reason, detail in TABLE:
         for span in codes.split():
             first, _, last = span.partition("-")
             for code in range(int(first), int(last or first) + 1):
-                yield f"{code:06}", Verdict(outcome, reason, meaning)
+                yield f"{code:06}", Meaning(outcome, reason, detail)
 
 
-CODES: dict[str, Verdict] = dict(_expand())
+CODES: dict[str, Meaning] = dict(_expand())
 
 
 class Yuntongxun:
@@ -178,4 +188,4 @@ def _read(reply: http.Reply) -> Answer:
     answer = read_object(reply.body)
     sms = answer.get("templateSMS")
     sid = word(sms.get("smsMessageSid"), SID) if isinstance(sms, dict) else ""
-    return judge(reply, word(answer.get("statusCode"), r"[0-9]{6}"), sid, CODES)
+    return interpret(reply, word(answer.get("statusCode"), r"[0-9]{6}"), sid, CODES)
