@@ -73,7 +73,8 @@ def take(gateway: str, receipt: Receipt) -> None:
     if attempt is None:
         logger.info("a report of %s is kept: its message is not known yet", gateway)
     else:
-        delivery.reported(attempt.pk, delivered=receipt.delivered)
+        reason = gateways.report_reason(gateway, receipt.provider_code)
+        delivery.reported(attempt.pk, delivered=receipt.delivered, reason=reason)
 
 
 def _attempt(gateway: str, receipt: Receipt) -> Attempt | None:

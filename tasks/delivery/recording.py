@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from project import database
 from project.live.push import push
 from project.sql import Statement
-from tasks import cooldown, limits
+from tasks import cooldown, gateways, limits
 from tasks.clock import ahead
 from tasks.delivery.claiming import LEASE, Claim
 from tasks.delivery.events import CHANGED, group
@@ -65,7 +65,8 @@ def record(claim: Claim, answer: Answer) -> State:
     # A report can overtake the answer to the send.
     if answer.provider_id:
         for report in REPORTS.objects(Report, gateway=claim.gateway, provider_id=answer.provider_id):
-            state = reported(claim.token, delivered=report.delivered) or state
+            reason = gateways.report_reason(claim.gateway, report.provider_code)
+            state = reported(claim.token, delivered=report.delivered, reason=reason) or state
     return state
 
 
@@ -137,8 +138,11 @@ def _ended(claim: Claim, answer: Answer, state: State) -> None:
     push(group(delivery.browser), CHANGED)
 
 
-def reported(token: str, *, delivered: bool) -> State | None:
-    """Apply a provider's report of one attempt. Return the new state, or None if the report changes nothing."""
+def reported(token: str, *, delivered: bool, reason: Reason = Reason.NUMBER) -> State | None:
+    """Apply a provider's report of one attempt; `reason` is why it failed.
+
+    Return the new state, or None if the report changes nothing.
+    """
     attempt = Attempt.objects.select_related("delivery").get(pk=token)
     row = Delivery.objects.filter(pk=attempt.delivery_id)
     delivery = attempt.delivery
@@ -152,7 +156,7 @@ def reported(token: str, *, delivered: bool) -> State | None:
         if others.exists():
             return None
         moved = row.filter(state__in=[State.SENT, State.UNKNOWN]).update(
-            state=State.FAILED, reason=Reason.NUMBER, resend_at=Now()
+            state=State.FAILED, reason=reason, resend_at=Now()
         )
         state = State.FAILED
     if not moved:

@@ -116,6 +116,16 @@ class Reporting(Protocol):
         """
         ...
 
+    def report_reason(self, provider_code: str) -> Reason:
+        """Return what a failed message's code means, by the gateway's own table."""
+        ...
+
+
+def report_reason(gateway: str, provider_code: str) -> Reason:
+    """Return who can do something about a message that a report with this code calls failed."""
+    provider = get(gateway)
+    return provider.report_reason(provider_code) if isinstance(provider, Reporting) else Reason.NUMBER
+
 
 @cache
 def get(name: str) -> Gateway:

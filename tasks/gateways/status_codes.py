@@ -66,6 +66,16 @@ def look_up(meanings: Mapping[str, Meaning], code: str) -> Meaning:
     return UNLISTED
 
 
+def report_reason(meanings: Mapping[str, Meaning], code: str) -> Reason:
+    """Return the reason of a delivery that a report calls failed.
+
+    Carriers have codes without number for a handset that is off or a number that is out of service. What is not in the
+    table counts as one of them: the visitor is asked to check the number.
+    """
+    meaning = look_up(meanings, code)
+    return Reason.NUMBER if meaning is UNLISTED else meaning.reason
+
+
 def exchange(make: Callable[[], Request], read: Callable[[http.Reply], Answer]) -> Answer:
     """Make a request, post it and read the reply. Never raises."""
     try:

@@ -11,7 +11,7 @@ import pytest
 from django.http.request import HttpHeaders
 
 from tasks import gateways
-from tasks.gateways import Forged, Receipt, Reporting, twilio
+from tasks.gateways import Forged, Reason, Receipt, Reporting, twilio
 from tests.support.provider import Provider
 from tests.support.providers.aliyun import Aliyun
 from tests.support.providers.common import message, use
@@ -331,3 +331,26 @@ def test_without_a_token_of_ours_nobody_can_sign(signer: Twilio, settings: Setti
 def test_a_signed_callback_about_something_else_is_refused(signer: Twilio, sid: str) -> None:
     with pytest.raises(Forged):
         read("twilio", signer.report(url("twilio"), sid, "delivered"))
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [
+        ("twilio", "30005", Reason.NUMBER),
+        ("twilio", "30003", Reason.NONE),
+        ("twilio", "30007", Reason.OPERATOR),
+        ("twilio", "21408", Reason.ROUTE),
+        # Twilio's status stands there when a report has no error.
+        ("twilio", "undelivered", Reason.NUMBER),
+        ("aliyun", "isv.AMOUNT_NOT_ENOUGH", Reason.OPERATOR),
+        ("aliyun", "MK:0001", Reason.NUMBER),
+        ("tencent", "FailedOperation.InsufficientBalanceInSmsPackage", Reason.OPERATOR),
+        ("tencent", "UNDELIV", Reason.NUMBER),
+        ("yuntongxun", "160039", Reason.WAIT),
+        ("yuntongxun", "", Reason.NUMBER),
+        # It sends no reports.
+        ("phone", "30007", Reason.NUMBER),
+    ],
+)
+def test_a_reports_code_is_read_by_the_gateways_own_table(name: str, code: str, reason: Reason) -> None:
+    assert gateways.report_reason(name, code) is reason

@@ -31,7 +31,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Prov
         yield stack, provider
 
 
-def report(stack: Stack, sid: str, *, delivered: bool, path: str = PATH, reference: str = "") -> httpx.Response:
+def report(
+    stack: Stack, sid: str, *, delivered: bool, path: str = PATH, reference: str = "", code: str = ""
+) -> httpx.Response:
     """Report as Yuntongxun does."""
     body = {
         "Request": {
@@ -41,7 +43,7 @@ def report(stack: Stack, sid: str, *, delivered: bool, path: str = PATH, referen
             "content": sid,
             "fromNum": "13900000000",
             "dateSent": "20261122120000",
-            "deliverCode": "DELIVRD" if delivered else "UNDELIV",
+            "deliverCode": code or ("DELIVRD" if delivered else "UNDELIV"),
             "recvTime": "20261122120010",
             "status": "0" if delivered else "1",
             "reqId": reference,
@@ -89,6 +91,23 @@ def test_a_failed_report_gives_the_cooldown_back(site: tuple[Stack, Provider]) -
     assert report(stack, sid, delivered=False).status_code == 200
     page.wait_for("delivery", state="failed")
     page.wait_for("countdown", seconds="0")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("UNDELIV", "number"), ("160051", "number"), ("160014", "operator"), ("160061", "route"), ("160050", "")],
+)
+def test_a_failed_report_says_who_can_do_something_about_it(
+    site: tuple[Stack, Provider], code: str, reason: str
+) -> None:
+    """An account without balance is no fault of the visitor's number."""
+    stack, _ = site
+    person, delivery, sid = sent(stack)
+    page = person.open()
+    page.wait_for("delivery", state="sent")
+    assert report(stack, sid, delivered=False, code=code).status_code == 200
+    page.wait_for("delivery", state="failed")
+    assert stack.rows("SELECT reason FROM tasks_delivery WHERE id = ?", delivery)[0]["reason"] == reason
 
 
 def test_a_report_moves_forward_only(site: tuple[Stack, Provider]) -> None:

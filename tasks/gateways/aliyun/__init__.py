@@ -36,6 +36,7 @@ from tasks.gateways.status_codes import (
     log_skipped,
     read_object,
     read_report,
+    report_reason,
     word,
 )
 
@@ -120,6 +121,10 @@ class Aliyun:
                 receipts.append(Receipt(delivered, provider_id, reference, word(entry.get("err_code"), CARRIER)))
         log_skipped(len(entries) - len(receipts))
         return receipts
+
+    def report_reason(self, provider_code: str) -> Reason:
+        """Return what the code of a failed message means."""
+        return report_reason(CODES, provider_code)
 
 
 def authorization(

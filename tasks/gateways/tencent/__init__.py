@@ -37,6 +37,7 @@ from tasks.gateways.status_codes import (
     log_skipped,
     read_object,
     read_report,
+    report_reason,
     word,
 )
 
@@ -146,6 +147,10 @@ class Tencent:
                 receipts.append(Receipt(states[state], provider_id, provider_code=code))
         log_skipped(len(entries) - len(receipts))
         return receipts
+
+    def report_reason(self, provider_code: str) -> Reason:
+        """Return what the code of a failed message means."""
+        return report_reason(CODES, provider_code)
 
 
 def authorization(

@@ -24,7 +24,17 @@ import phonenumbers
 from django.conf import settings
 
 from tasks.gateways import Answer, Forged, Outcome, Reason, Receipt, http
-from tasks.gateways.status_codes import UNLISTED_REFUSAL, Request, Row, exchange, expand, interpret, read_object, word
+from tasks.gateways.status_codes import (
+    UNLISTED_REFUSAL,
+    Request,
+    Row,
+    exchange,
+    expand,
+    interpret,
+    read_object,
+    report_reason,
+    word,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,6 +114,11 @@ class Twilio:
             return []
         reference = word("".join(parse_qs(urlsplit(url).query).get("reference", [])), r"[0-9a-f]{32}")
         return [Receipt(ENDS[status], sid, reference, word(form.get("ErrorCode"), r"[0-9]{1,8}") or status)]
+
+    def report_reason(self, provider_code: str) -> Reason:
+        """Return what the code of a failed message means."""
+        # Without a code of its own a report has the message's status, which in an answer means something else.
+        return Reason.NUMBER if provider_code in ENDS else report_reason(CODES, provider_code)
 
 
 def sign(token: str, url: str, form: Mapping[str, str]) -> str:

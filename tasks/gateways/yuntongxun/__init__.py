@@ -32,6 +32,7 @@ from tasks.gateways.status_codes import (
     exchange,
     interpret,
     read_object,
+    report_reason,
     word,
 )
 
@@ -129,6 +130,10 @@ class Yuntongxun:
             provider_code=word(report.get("deliverCode"), CARRIER),
         )
         return [receipt] if receipt.provider_id or receipt.reference else []
+
+    def report_reason(self, provider_code: str) -> Reason:
+        """Return what the code of a failed message means."""
+        return report_reason(CODES, provider_code)
 
 
 def _text(value: object) -> object:

@@ -1,6 +1,6 @@
 """An Aliyun that we run ourselves: it recomputes the signature of a SendSms, and reports in arrays.
 
-Used as tests/support/provider.py is; with the pages that tasks/gateways/aliyun.py names beside it.
+Used as tests/support/provider.py is; with the pages that tasks/gateways/aliyun/ names beside it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A Tencent that we run ourselves: it recomputes the signature of a SendSms, and answers for each number.
 
-Used as tests/support/provider.py is; with the pages that tasks/gateways/tencent.py names beside it.
+Used as tests/support/provider.py is; with the pages that tasks/gateways/tencent/ names beside it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A Twilio that we run ourselves: it checks a message's form, and signs its status callbacks.
 
-Used as tests/support/provider.py is; with the pages that tasks/gateways/twilio.py names beside it.
+Used as tests/support/provider.py is; with the pages that tasks/gateways/twilio/ names beside it.
 """
 
 from __future__ import annotations
