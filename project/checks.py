@@ -109,9 +109,9 @@ def broker_url(url: str) -> str:
     """Return an address of RabbitMQ, or nothing: the queue is in Redis then."""
     if url:
         # Imported here: without RabbitMQ no start waits for its client.
-        from project.broker import rabbitmq
+        from project.broker.address import Address
 
-        if rabbitmq.Address.parse(url) is None:
+        if Address.parse(url) is None:
             env.refuse(
                 "BROKER_URL",
                 "is not an address of RabbitMQ",

@@ -267,7 +267,7 @@ class _Request:
     ) -> None:
         self.delivery_id, self.mobile = delivery_id, mobile
         self.counters = limits.counters(mobile=mobile, address=address, browser=browser, own=own)
-        bell = settings.HUEY.bell(send_sms_code.s(delivery_id))
+        bell = settings.HUEY.queue_entry(send_sms_code.s(delivery_id))
         # Whether Redis rings: the queue is there.
         self.rings = bell is not None
         queue, entry = bell or ("", b"")

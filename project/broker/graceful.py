@@ -22,7 +22,7 @@ class Graceful(Huey):  # type: ignore[misc]
 
     storage_class = RedisStorage
 
-    def bell(self, task: Any) -> tuple[str, bytes] | None:
+    def queue_entry(self, task: Any) -> tuple[str, bytes] | None:
         """Return the list and the entry that enqueue a task, for a script that pushes it itself.
 
         None when the queue is not in Redis: then it can only be enqueued.

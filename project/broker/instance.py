@@ -28,6 +28,7 @@ def queue(name: str, *, redis_url: str, broker_url: str, secret: str) -> Huey:
     if not broker_url:
         return graceful.Graceful(name, **options)
     # Imported here: without RabbitMQ no start waits for its client.
-    from project.broker import rabbit_huey, rabbitmq
+    from project.broker import rabbit_huey
+    from project.broker.address import Address
 
-    return rabbit_huey.RabbitHuey(name, address=rabbitmq.Address.parse(broker_url), **options)
+    return rabbit_huey.RabbitHuey(name, address=Address.parse(broker_url), **options)

@@ -28,8 +28,11 @@ import pytest
 from pika.exceptions import ChannelClosedByBroker
 from redis import ConnectionPool
 
+from project.broker.address import Address
+from project.broker.connection import STABLE
+from project.broker.errors import Away
+from project.broker.queues import DELIVERY_LIMIT, MAX_DEAD_MESSAGES
 from project.broker.rabbit_huey import RabbitStorage
-from project.broker.rabbitmq import DELIVERY_LIMIT, MOST_DEAD, STABLE, Address, Away
 from project.broker.serializer import Signed
 from tasks.delivery import LEASE
 from tests.support import services
@@ -216,7 +219,7 @@ def test_a_code_travels_through_rabbitmq(site: Stack, broker: Broker, gateway: P
 
 def test_the_queue_survives_a_restart_of_rabbitmq_and_the_loss_of_a_node(site: Stack, broker: Broker) -> None:
     queue, dead = queue_of(site), f"{queue_of(site)}.dead"
-    kept = {"x-max-length": MOST_DEAD}
+    kept = {"x-max-length": MAX_DEAD_MESSAGES}
     work = {
         "x-delivery-limit": DELIVERY_LIMIT,
         "x-dead-letter-exchange": "",
@@ -456,7 +459,7 @@ def test_who_takes_hears_that_a_queue_is_gone_before_there_is_another(storage: R
     def work() -> None:
         while not done.is_set():
             got.add(storage.dequeue())
-        storage.leave()
+        storage.cancel()
 
     with ThreadPoolExecutor() as threads:
         threads.submit(work)
@@ -498,7 +501,7 @@ def test_who_publishes_is_never_held_longer_than_two_seconds(storage: RabbitStor
     assert timed(lambda: storage.enqueue(b"four")) < 0.5
     assert timed(storage.queue_size) < 0.5
     proxy.heal()
-    wait_until(lambda: _takes(storage), HEALING, "the line does not mend")
+    wait_until(lambda: _takes(storage), HEALING, "the connection does not come back")
     # Without an answer nobody knows, so the second may be there; nothing is there that was given up before it was sent.
     taken: set[bytes | None] = set()
     until = time.monotonic() + HEALING

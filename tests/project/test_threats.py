@@ -401,7 +401,7 @@ def test_nothing_that_must_not_be_guessed_comes_from_a_guessable_source() -> Non
     }
     assert "project/run/valkey.py" in users, "or this test means nothing"
     pages = {"accounts/consumers.py", "accounts/live/recheck.py"}
-    assert users <= {"project/run/valkey.py", "project/broker/rabbitmq.py", "tasks/decoy.py", *pages}
+    assert users <= {"project/run/valkey.py", "project/broker/connection.py", "tasks/decoy.py", *pages}
     # A UUID is no secret (ASVS 5.0, 11.5.1). This one only sets two requests to a provider apart.
     users = {str(path.relative_to(ROOT)) for path in SOURCES if "uuid" in path.read_text()}
     assert users == {"tasks/gateways/aliyun/__init__.py"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accounts.forms import PasswordForm
 from project import checks, env
-from project.broker.rabbitmq import Address
+from project.broker.address import Address
 from tests.support.raw import RawSocket
 from tests.tools.fuzz import forms, site
 from tests.tools.fuzz.hunt import hunt

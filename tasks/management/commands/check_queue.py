@@ -34,7 +34,7 @@ class Command(BaseCommand):
         """Send, take back, tell."""
         count = max(1, options["count"])
         # What is wrong is said once, by the error below.
-        logging.getLogger("project.broker.rabbitmq").setLevel(logging.CRITICAL)
+        logging.getLogger("project.broker").setLevel(logging.CRITICAL)
         storage = HUEY.storage
         scratch = self._scratch(storage)
         try:

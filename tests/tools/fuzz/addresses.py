@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accounts.throttling.client_ip import client_address, hashed_address
 from project import env
-from project.broker.rabbitmq import Address
+from project.broker.address import Address
 from tests.tools.fuzz.target import Target
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ class Answered(NamedTuple):
 ANSWERED = (
     # Code.
     Answered("bandit", "B105", r"accounts/forms\.py:.*", "a word for a fault, and no secret", r".*'PASSWORD_FORMAT'"),
-    Answered("bandit", "B311", r"accounts/(consumers|looks)\.py:.*|project/(rabbitmq|valkey)\.py:.*",
+    Answered("bandit", "B311", r"accounts/(consumers|looks)\.py:.*|project/(broker/connection|run/valkey)\.py:.*",
              "chance that spreads load or picks a port; what must not be guessed comes from `secrets`"),
     Answered("bandit", "B311", r"tasks/decoy\.py:.*",
              "which of the gateway's past times a decoy takes: whoever foresees it still does not know it for a decoy"),
