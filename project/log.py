@@ -69,6 +69,21 @@ def configure(logging_settings: dict[str, Any]) -> None:
     logging.config.dictConfig(logging_settings)
 
 
+class Expected(Exception):
+    """An error that was foreseen and whose message says everything: it is logged without a traceback."""
+
+
+class OnlyMessage(logging.Filter):
+    """Writes an expected error as its message, whatever the library that caught it says around it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, Expected):
+            record.msg, record.args, record.exc_info, record.exc_text = str(error), (), None, None
+        return True
+
+
 class OneLine(logging.Filter):
     """Turns the traceback of a Redis that is away into its name."""
 

@@ -317,6 +317,7 @@ LOGGING = {
     "filters": {
         # Redis away: eight workers would each write fifty lines, again and again.
         "one_line": {"()": "project.log.OneLine"},
+        "only_message": {"()": "project.log.OnlyMessage"},
         "no_blame": {"()": "project.log.NoBlame"},
         "no_503": {
             "()": "django.utils.log.CallbackFilter",
@@ -337,7 +338,7 @@ LOGGING = {
         # At DEBUG they write what must never be in a log: every value of every query, of every template, of a message.
         **{_name: {"level": "WARNING"} for _name in ("django.db.backends", "django.template", "apprise")},
         # The worker gives this one a handler of its own.
-        "huey": {"propagate": False, "level": _READ},
+        "huey": {"propagate": False, "level": _READ, "filters": ["only_message"]},
         "huey.consumer.Worker": {"filters": ["one_line"]},
         "channels_redis.pubsub": {"filters": ["one_line"]},
         "huey.consumer.Scheduler": {"filters": ["one_line"]},

@@ -11,7 +11,7 @@ from huey.contrib.djhuey import HUEY, on_shutdown, on_startup
 
 from project import redis
 from tasks.delivery import recovery
-from tasks.sms import NotYet, send_sms_code
+from tasks.sms import NotYet, SMSNotSent, send_sms_code
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,12 @@ def sweep() -> None:
 
 def _send(delivery_id: str) -> None:
     """Make one attempt here and now. If another is due, the next round sees it."""
-    with suppress(NotYet):
-        send_sms_code.call_local(delivery_id)
+    try:
+        with suppress(NotYet):
+            send_sms_code.call_local(delivery_id)
+    except SMSNotSent as error:
+        # Huey is not there to report it.
+        logger.error("%s", error)
 
 
 def checkpoint() -> None:

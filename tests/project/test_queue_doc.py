@@ -94,7 +94,7 @@ def test_two_consumers_share_the_work_and_one_takes_over_what_a_killed_one_held(
     lesson.produce("one", "two")
     wait_until(lambda: "ends" in first.text() and "ends" in second.text(), 30, "one of them has nothing to do")
     lesson.produce("three")
-    holder = wait_until(lambda: next((part for part in (first, second) if "begins: three" in part.text()), None), 30)
+    (holder,) = wait_until(lambda: [part for part in (first, second) if "begins: three" in part.text()], 30)
     holder.kill()
     assert "ends: three" not in holder.text(), "or this test means nothing"
     (other,) = {first, second} - {holder}

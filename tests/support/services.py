@@ -11,6 +11,7 @@ import socket
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+import pika
 import psycopg
 import pytest
 
@@ -43,6 +44,13 @@ def rabbitmq() -> str:
             "Debian: apt-get install rabbitmq-server; elsewhere: LATCHKEY_TEST_RABBITMQ=amqp://user:password@host/vhost",
         )
     return RABBITMQ
+
+
+def delete_queues(url: str, queue: str) -> None:
+    """Remove a site's queues from RabbitMQ."""
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        for name in (queue, f"{queue}.dead"):
+            connection.channel().queue_delete(name)
 
 
 def postgresql() -> str:
