@@ -97,7 +97,12 @@ CHANNEL_LAYERS = {
 
 # Empty: the queue is in Redis. amqp://...: it is in RabbitMQ, and everything else of Huey's stays in Redis.
 BROKER_URL = checks.broker_url(env.text("BROKER_URL"))
-HUEY = instance.queue(env.text("QUEUE_NAME", "latchkey"), redis_url=REDIS_URL, broker_url=BROKER_URL, secret=SECRET_KEY)
+HUEY = instance.queue(
+    env.text("QUEUE_NAME", "latchkey"),
+    redis_url=REDIS_URL,
+    broker_url=BROKER_URL,
+    secrets=[SECRET_KEY, *SECRET_KEY_FALLBACKS],
+)
 
 # --- Text messages ---
 

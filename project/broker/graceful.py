@@ -1,4 +1,4 @@
-"""A Huey whose workers end well: SIGTERM lets what is being sent be sent."""
+"""A Huey whose workers stop gracefully: after SIGTERM they finish what they are sending."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from huey.storage import RedisStorage
 
 from project.server import cpu_affinity
 
-# Seconds that tasks may take to end after SIGTERM. A supervisor must not kill sooner.
+# Seconds that running tasks have after SIGTERM. A supervisor must not kill the worker sooner.
 GRACE = 25
 
 
 class Graceful(Huey):  # type: ignore[misc]
     """Huey with its queue in Redis.
 
-    Huey itself takes SIGTERM, which is what every supervisor sends, as the wish to drop everything at once.
+    Huey by itself drops everything at once on SIGTERM, which is what every supervisor sends.
     """
 
     storage_class = RedisStorage
 
     def queue_entry(self, task: Any) -> tuple[str, bytes] | None:
-        """Return the list and the entry that enqueue a task, for a script that pushes it itself.
+        """Return Redis's list and the entry that enqueue a task, for a Lua script that pushes it itself (LPUSH).
 
-        None when the queue is not in Redis: then it can only be enqueued.
+        None when the queue is not in Redis. Breaks if Huey's RedisStorage no longer keeps its queue as a list under
+        `queue_key`; tests/project/test_queue_entry.py fails then. It saves the code request a round trip to Redis.
         """
         return self.storage.queue_key, self.serialize_task(task)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from huey import Huey
 from redis import ConnectionPool
 
 from project.broker import graceful, serializer
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def queue(name: str, *, redis_url: str, broker_url: str, secret: str) -> Huey:
+
+def queue(name: str, *, redis_url: str, broker_url: str, secrets: Sequence[str]) -> Huey:
     """Return the queue in Redis, or in RabbitMQ if there is an address of one.
+
+    The first of `secrets` signs messages; the others are former keys that are still accepted.
 
     An instance and not a dict, for Huey's `immediate` follows DEBUG in a dict: nothing would be asynchronous.
     """
@@ -19,7 +24,7 @@ def queue(name: str, *, redis_url: str, broker_url: str, secret: str) -> Huey:
         "immediate": False,
         "results": False,
         # Pickle as it is would let whoever can write to the queue run code in the worker.
-        "serializer": serializer.Signed(secret=secret, salt="latchkey.queue"),
+        "serializer": serializer.Signed(secrets[0], "latchkey.queue", former=secrets[1:]),
         # The worker's blocking read takes one second, so this time-out must be longer.
         "connection_pool": ConnectionPool.from_url(
             redis_url, socket_timeout=5, socket_connect_timeout=1, max_connections=200, retry=None
