@@ -1,4 +1,4 @@
-"""What must be done now and then, by whichever worker comes first; twice does no harm."""
+"""Periodic tasks of the database. A task that runs twice does no harm."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A task is known by its module and name, in a queue and in what an operator has revoked: these keep theirs.
+# A task's module and name stand in the queue and in what an operator has revoked, so these stay as they were.
 NAMED_IN = "tasks.upkeep"
-# Rows that one transaction deletes. SQLite has one writer, and a visitor may be waiting to be it.
+# Rows that one transaction deletes. SQLite has one writer, and a visitor's request may be waiting for its turn.
 BATCH = 500
-# Seconds between two of them: who waits for SQLite only looks again and again, and would miss a shorter gap.
+# Seconds between two transactions: SQLite's waiting writers only poll, and would miss a shorter gap.
 PAUSE = 0.1
 
 
 def _batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
-    """Give the keys of some rows, and of the next ones when those are deleted, until there are none."""
+    """Yield the keys of one batch of rows after another. The caller deletes each batch."""
     while batch := list(rows.values_list("pk", flat=True)[:BATCH]):
         yield batch
         time.sleep(PAUSE)
@@ -41,9 +41,9 @@ def _batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
 
 @db_periodic_task(crontab(hour="4", minute="17"), __module__=NAMED_IN)
 def clear_sessions() -> None:
-    """Delete the sessions that have run out.
+    """Delete the sessions that have expired.
 
-    As Django's `clearsessions`, which does it in one statement: of a hundred thousand, nobody could write meanwhile.
+    Django's `clearsessions` does it in one statement: with a hundred thousand sessions nobody could write meanwhile.
     """
     over = Session.objects.filter(expire_date__lt=Now())
     for batch in _batches(over.order_by("expire_date")):
@@ -52,7 +52,7 @@ def clear_sessions() -> None:
 
 @db_periodic_task(crontab(hour="4", minute="37"), __module__=NAMED_IN)
 def forget() -> None:
-    """Delete what is older than SMS_KEEP_DAYS: deliveries that are over, with their attempts, and reports."""
+    """Delete what is older than SMS_KEEP_DAYS: finished deliveries with their attempts, and reports."""
     if not settings.SMS_KEEP_DAYS:
         return
     old = delivery.ago(timedelta(days=settings.SMS_KEEP_DAYS))
@@ -71,5 +71,5 @@ def forget() -> None:
 
 @db_periodic_task(crontab(minute="*/10"), __module__=NAMED_IN)
 def watch_spending() -> None:
-    """Warn of ranges of numbers that are sent to and never let anybody in."""
+    """Warn of ranges of numbers that receive codes with which nobody signs in."""
     pumping.watch()

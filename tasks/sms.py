@@ -1,4 +1,4 @@
-"""The task that sends a code. It takes an id: nothing in the queue tells a number or a code."""
+"""The task that sends a code. Its argument is an id: the queue holds no number and no code."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 # Seconds between queries for a row that is just being written, a little more than half a second in all. As a rule the
 # second or third query finds it, and the pages have shown "queued" by then.
 PAUSES = (0.004, 0.006, 0.01, 0.02, 0.03, 0.06, 0.13, 0.25, 0.25)
-# Seconds after it was enqueued within which a task meets its row, if that is ever written.
+# Seconds that a worker surely waits for the row after the task was enqueued.
 MET = sum(PAUSES) * 2 / 3
-# To wait with: time.sleep fails where the clock is set back by a library (libfaketime).
+# Never set, only waited for: time.sleep fails where a library sets the clock back (libfaketime).
 _NEVER = threading.Event()
 
 

@@ -1,4 +1,4 @@
-"""The sweeper: a thread in each worker that mends, once a second, what a kill or a lost doorbell left behind."""
+"""The sweeper: a thread in each worker that recovers, once a second, what a kill or a lost message left behind."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two rounds.
 INTERVAL = 1.0
-# When a sweeper was last seen, in Redis's own seconds since 1970; readiness reads it.
+# The key under which a sweeper writes when it finished a round, in seconds since 1970 by Redis's clock.
 SEEN = "sweeper:seen"
-# How many doorbells one round rings, so that a backlog of hours does not flood the queue at once.
+# How many deliveries one round enqueues, so that a backlog of hours does not flood the queue at once.
 BATCH = 200
-# How many it sends by itself in a round when there is no queue: at most a minute's work.
+# How many the sweeper sends in a round when the queue is away: at most a minute's work.
 BATCH_ALONE = 10
 
 _stop = threading.Event()
@@ -30,16 +30,16 @@ _thread: threading.Thread | None = None
 
 
 def sweep() -> None:
-    """Do one round: close dead attempts, end what is too late, ring again for what nobody came for."""
+    """Do one round: close dead attempts, end what is too late, enqueue again what no worker has claimed."""
     recovery.reclaim()
     recovery.expire()
     recovery.release_limits()
     try:
-        # With this many bells in the queue the workers are slow, not deaf: more bells would not help them.
+        # With this many messages in the queue the workers are slow; more messages would not help them.
         room = BATCH - HUEY.pending_count()
         send = send_sms_code
     except Exception as error:  # noqa: BLE001  (a broker may raise what it likes)
-        # No queue, no bells: then this thread does the workers' work, a few at a time.
+        # Without a queue this thread does the workers' work, a few at a time.
         logger.warning("the queue is away (%s), so the sweeper sends by itself", type(error).__name__)
         room, send = BATCH_ALONE, _send
     for delivery_id in recovery.overdue(room) if room > 0 else []:
@@ -47,7 +47,7 @@ def sweep() -> None:
 
 
 def _send(delivery_id: str) -> None:
-    """Make one attempt here and now. If another is due, the next round sees it."""
+    """Make one attempt in this thread. If another is due, the next round makes it."""
     try:
         with suppress(NotYet):
             send_sms_code.call_local(delivery_id)
@@ -57,14 +57,14 @@ def _send(delivery_id: str) -> None:
 
 
 def checkpoint() -> None:
-    """Carry SQLite's log over into its file, as far as nobody reads the old one (sqlite.org/wal.html, 2.1)."""
+    """Copy SQLite's write-ahead log into the database, as far as no reader needs it (sqlite.org/wal.html, 2.1)."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def seen_ago() -> float | None:
-    """Return the seconds since any sweeper finished a round, None if never. Raises redis.Unavailable."""
+    """Return the seconds since a sweeper finished a round, None if none ever did. Raises redis.Unavailable."""
     client = redis.client()
     seen = client.get(SEEN)
     now, _micro = client.time()
@@ -72,7 +72,7 @@ def seen_ago() -> float | None:
 
 
 def run() -> None:
-    """Sweep until told to stop. One bad round is logged and does not end the thread."""
+    """Sweep until `stop` is called. A failed round is logged and does not end the thread."""
     while True:
         close_old_connections()
         try:
@@ -88,7 +88,7 @@ def run() -> None:
 
 @on_startup()
 def start() -> None:
-    """Start the thread, once a process: Huey calls this in each of its workers."""
+    """Start the thread, once in each process: Huey calls this in each of a worker's threads."""
     global _thread
     with _starting:
         if _thread is None or not _thread.is_alive():

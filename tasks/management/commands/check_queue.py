@@ -1,4 +1,4 @@
-"""`manage.py check_queue`: whether the broker works, how fast it is, and how much waits in the queue."""
+"""`manage.py check_queue`: tell whether the broker works, how fast it is, and how many tasks wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE = 10
 
 
 class Command(BaseCommand):
-    """Send a message through the broker and take it back."""
+    """Sends a message through the broker and takes it back."""
 
     help = (
         "Send a test message through the broker that BROKER_URL names (without it: Redis), take it back, and say how "
@@ -27,18 +27,18 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take how many messages to send."""
+        """Add --count."""
         parser.add_argument("--count", type=int, default=1, help="send so many, one after another (default: 1)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Send, take back, tell."""
+        """Send messages, take them back, and print how long that took."""
         count = max(1, options["count"])
-        # What is wrong is said once, by the error below.
+        # The error below says what is wrong; the connection would say it again.
         logging.getLogger("project.broker").setLevel(logging.CRITICAL)
         storage = HUEY.storage
         scratch = self._scratch(storage)
         try:
-            # The first connects, which is not what is asked about.
+            # The first round connects, which is not to be measured.
             self._there_and_back(scratch)
             took = sorted(self._there_and_back(scratch) for _ in range(count))
             waiting = storage.queue_size()
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         except CommandError:
             raise
         except Exception as error:  # noqa: BLE001  (a broker may raise what it likes)
-            # Our own error holds no password, and Redis's neither: they name the host and what went wrong.
+            # Neither our own error nor Redis's holds a password: they name the host and what went wrong.
             raise CommandError(f"{self._name()} does not work: {error or type(error).__name__}") from None
         finally:
             scratch.close()
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Queue {storage.name}: {waiting} waiting{dead}.")
 
     def _scratch(self, storage: Any) -> Any:
-        """Return a queue of our own beside the real one."""
+        """Return a queue of the command's own beside the real one."""
         name = f"{storage.name}check{secrets.token_hex(4)}"
         if settings.BROKER_URL:
             return type(storage)(name, address=storage.address, scratch=True, connection_pool=storage.pool)
@@ -77,5 +77,5 @@ class Command(BaseCommand):
         return took
 
     def _name(self) -> str:
-        """Name the broker, without its password."""
+        """Return the broker's name and address, without the password."""
         return f"RabbitMQ at {HUEY.storage.address}" if settings.BROKER_URL else "Redis"
