@@ -1,4 +1,4 @@
-"""Moments by the database's clock: web and worker may run on machines whose clocks differ."""
+"""Moments by the database's clock, because the clocks of web servers and workers may differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was promised to be sent, and each time it was tried. The row is the message; the queue only rings the bell."""
+"""Deliveries, their attempts, and the providers' reports. The row is the message; the queue only notifies a worker."""
 
 from __future__ import annotations
 
@@ -32,52 +32,52 @@ class State(models.TextChoices):
     SUPERSEDED = "superseded", _("superseded")
 
 
-# Not over, and not in anybody's hands.
+# Not over, and not claimed by a worker.
 WAITING = (State.QUEUED, State.RETRYING)
 
 
 class Delivery(models.Model):
-    """One accepted request for a code. Its id is the challenge's, the gate's token and the provider's reference."""
+    """One accepted request for a code. Its id also names the challenge, the cooldown and the provider's reference."""
 
     id = models.CharField(primary_key=True, max_length=32, default=random_id, editable=False)
     mobile = models.CharField(_("mobile number"), max_length=16)
     purpose = models.CharField(max_length=16)
-    # Keyed hashes: of the browser that asked (it names the group its pages listen to), of the address.
+    # Hashes of the browser's id, which names the group that its pages listen to, and of the client IP.
     browser = models.CharField(max_length=32)
     address = models.CharField(max_length=32)
     language = models.CharField(max_length=8)
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED, db_default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     reason = models.CharField(max_length=8, choices=[(r.value, r.value) for r in Reason], blank=True, default="")
-    # The place in the chain of gateways whose turn it is.
+    # The index in the chain of gateways that is tried next.
     route = models.PositiveSmallIntegerField(default=0, db_default=0)
-    # Who had the last attempt, when it was accepted, and when it was reported on the handset: see delivery_times.py.
+    # The gateway of the last attempt, when it accepted it, and when it reported it delivered: see delivery_times.py.
     gateway = models.CharField(max_length=32, blank=True, default="", db_default="")
     sent_at = models.DateTimeField(null=True, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
-    # True when the handset may have the same code twice, because nobody knew what became of an attempt.
+    # True if the handset may get the same code twice, because the outcome of an attempt was unknown.
     possibly_duplicated = models.BooleanField(default=False, db_default=False)
     # All times are the database's: web and worker may run on machines whose clocks differ.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     due_at = models.DateTimeField(db_default=Now())
-    # When a sweeper last rang for it: the bell that the request itself rang is the first.
+    # When a worker was last notified, at first by the request itself, later by a sweeper.
     rung_at = models.DateTimeField(db_default=Now())
-    # When this number may be asked for again; a definite failure moves it to the present.
+    # When the number may request another code. A definite failure moves it to the present.
     resend_at = models.DateTimeField()
-    # When its code signed somebody in. What is sent and never used is how SMS pumping shows.
+    # When its code signed its visitor in. SMS pumping shows as messages that are sent and never used.
     used_at = models.DateTimeField(null=True, blank=True)
-    # Codes that were typed for it, the right one among them. Here and not in Redis: a restart forgives none of them.
+    # Guesses at its code, the right one included. Not in Redis, so that a restart forgives none.
     guesses = models.PositiveSmallIntegerField(default=0, db_default=0)
-    # True when no SMS is wanted for this number (no account, and none may be made): everything but the send happens.
+    # True if the number must not get an SMS (no account, and none may be made): everything but the send happens.
     decoy = models.BooleanField(default=False, db_default=False)
-    # True when the browser that asked has signed in with this number before: such requests are counted apart.
+    # True if the browser has signed in with this number before: such requests are counted apart.
     own = models.BooleanField(default=False, db_default=False)
-    # False once it is certain that nothing was sent, or when an operator has forgiven it: limits count it no more.
+    # False once it is certain that nothing was sent, or an operator has forgiven it: no limit counts it any more.
     counted = models.BooleanField(default=True, db_default=True)
     superseded_at = models.DateTimeField(null=True, blank=True)
-    # When the visitor took it back: a wrong number. No page shows it any more, and its code opens nothing.
+    # When the visitor withdrew it (a wrong number). No page shows it any more, and its code is void.
     withdrawn_at = models.DateTimeField(null=True, blank=True)
-    # Who holds the lease may finish; its token is the id of the attempt under way.
+    # Whoever holds the lease may record the end. Its token is the id of the attempt under way.
     lease_token = models.CharField(max_length=32, blank=True, default="")
     lease_until = models.DateTimeField(null=True, blank=True)
 
@@ -87,11 +87,11 @@ class Delivery(models.Model):
         indexes = [
             # The newest of a browser, for its pages.
             models.Index(fields=["browser", "-created_at"], name="delivery_browser"),
-            # What a newer request supersedes, and the limits of a number.
+            # The rows that a newer request supersedes, and the limits of a number.
             models.Index(fields=["mobile", "-created_at"], name="delivery_mobile"),
             models.Index(fields=["-created_at"], name="delivery_created"),
-            # The sweeper's: all that is not over, which is little. Not a partial index: SQLite takes one only for the
-            # very words of its condition, and reads the whole table instead.
+            # The sweeper's: the few rows that are not over. Not a partial index: SQLite uses one only if the query
+            # repeats its condition word for word, and reads the whole table otherwise.
             models.Index(fields=["state", "due_at"], name="delivery_state"),
         ]
 
@@ -100,20 +100,20 @@ class Delivery(models.Model):
 
     @property
     def code(self) -> str:
-        """The six digits: derived each time, held nowhere."""
+        """The six digits: derived each time, stored nowhere."""
         return otp.digits(self.id, self.purpose, self.mobile)
 
     def is_code(self, given: str) -> bool:
-        """Tell in constant time whether these are the digits, under SECRET_KEY or one that it has just replaced."""
+        """Tell in constant time whether these are the digits, under SECRET_KEY or one of SECRET_KEY_FALLBACKS."""
         secrets_ = [None, *settings.SECRET_KEY_FALLBACKS]
         right = [secrets.compare_digest(given, otp.digits(self.id, self.purpose, self.mobile, s)) for s in secrets_]
         return any(right)
 
 
 class Attempt(models.Model):
-    """One try to hand a delivery to a provider, written before the provider is called."""
+    """One call to a provider for a delivery, written before the call."""
 
-    # The lease's token.
+    # The token of the lease.
     id = models.CharField(primary_key=True, max_length=32, default=random_id, editable=False)
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="tries")
     n = models.PositiveSmallIntegerField()
@@ -130,7 +130,7 @@ class Attempt(models.Model):
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
         constraints = [models.UniqueConstraint(fields=["delivery", "n"], name="attempt_once")]
-        # By what a delivery report names.
+        # Delivery reports name it.
         indexes = [models.Index(fields=["provider_id"], name="attempt_provider")]
 
     def __str__(self) -> str:
@@ -138,11 +138,11 @@ class Attempt(models.Model):
 
 
 class Report(models.Model):
-    """A provider's delivery report, kept: it may come before the answer that says whose it is, and come twice."""
+    """A provider's delivery report. It may arrive before the answer to the send that it belongs to, or twice."""
 
     gateway = models.CharField(max_length=32)
     provider_id = models.CharField(max_length=64, blank=True, default="")
-    # Our delivery's id, where the provider gives it back.
+    # The id of our delivery, if the provider returns it.
     reference = models.CharField(max_length=32, blank=True, default="")
     delivered = models.BooleanField()
     provider_code = models.CharField(max_length=64, blank=True, default="")

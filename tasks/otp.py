@@ -1,4 +1,4 @@
-"""The digits of a code: derived from what they are for, never stored, so a resend is the same code."""
+"""The digits of a code, derived from its delivery and never stored, so a resend has the same code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def digits(challenge: str, purpose: str, mobile: str, secret: str | None = None)
     """Return the six digits for one challenge, by RFC 4226's truncation of an HMAC-SHA-256.
 
     `challenge` is 128 random bits in hex, `mobile` a number in E.164. The key comes from SECRET_KEY
-    (or `secret`, a former one) and is in neither Redis nor the database: a dump of both holds no code.
+    (or from `secret`, a former one), which is neither in Redis nor in the database: a dump of both holds no code.
     """
     message = f"{challenge}|{purpose}|{mobile}".encode()
     digest = hmac.digest(keys.derive("code", secret), message, hashlib.sha256)

@@ -1,7 +1,7 @@
-"""How many of the SMS that were sent let somebody in, by region and by range of numbers.
+"""How many of the SMS that were sent signed their visitor in, by region and by range of numbers.
 
-Who is paid for each SMS to a range of numbers has it asked for by programs. Nobody reads those SMS, so that is how
-pumping shows (T-6): much is sent, little is used. Counted from the rows, so no restart forgets it.
+Fraudsters who are paid for each SMS to a range of numbers have programs request them. Nobody reads those SMS, so
+pumping shows as many sent and few used (T-6). Counted from the rows, so a restart forgets nothing.
 """
 
 from __future__ import annotations
@@ -26,57 +26,57 @@ from tasks.models import Attempt, Delivery
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
-# Fewer SMS in an hour say nothing.
-FEW = 10
-# Where people ask, most codes are used. Less than this share is not people.
-SHARE = 0.2
-# Seconds for which nothing more is said of a range.
-TOLD = 3600
+# Fewer SMS in an hour are no evidence.
+MIN_SENT = 10
+# People use most of the codes that they request. A smaller share is suspicious.
+MIN_USED_SHARE = 0.2
+# A range is warned of once in this time.
+WARN_EVERY_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was sent to a region or a range of numbers in some time."""
+    """SMS to a region or a range of numbers in some time."""
 
     # "CN", or "+861390001xxxx". Empty for the whole site.
     name: str = ""
-    # SMS that a provider took, which is what is paid for, and those of them whose code let somebody in. One that went
-    # out twice is one.
+    # SMS that a provider accepted, which are paid for, and those of them whose code was used. One that was sent twice
+    # counts once.
     sent: int = 0
     used: int = 0
-    # The same of those only whose code is over: the others may still be used.
+    # The same, for expired codes only: the others may still be used.
     over: int = 0
     over_used: int = 0
 
     @property
     def ratio(self) -> float | None:
-        """The share that was used, None where nothing was sent."""
+        """The share that was used, None if nothing was sent."""
         return self.used / self.sent if self.sent else None
 
     @property
     def suspicious(self) -> bool:
-        """Whether that is too little to be people."""
-        return self.over >= FEW and self.over_used < SHARE * self.over
+        """Whether too few were used to have been requested by people."""
+        return self.over >= MIN_SENT and self.over_used < MIN_USED_SHARE * self.over
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What was asked for in some time. This is what the limits count, whether an SMS came of it or not."""
+    """Accepted requests in some time. The limits count these, whether an SMS was sent or not."""
 
     all: int
-    # Of those: for numbers that were to get no SMS.
+    # Of those, for numbers that must not receive an SMS.
     decoys: int
 
 
 def requests(age: timedelta) -> Requests:
-    """Count the requests that were accepted in the last hour, or whatever the age is."""
+    """Count the requests that are younger than `age`."""
     rows = Delivery.objects.filter(created_at__gt=delivery.ago(age))
     return Requests(**rows.aggregate(all=Count("pk"), decoys=Count("pk", filter=Q(decoy=True))))
 
 
 def ranges(age: timedelta) -> list[Figures]:
-    """Return the figures of every range that was sent to in that time, most first. No name is a whole number."""
-    # Not a join: SQLite would begin it with all attempts there are, instead of with the index on the time.
+    """Return the figures of every range with an SMS younger than `age`, most first. No name is a whole number."""
+    # Not a join: SQLite would start from all attempts instead of from the index on the time.
     taken = Exists(Attempt.objects.filter(delivery=OuterRef("pk"), outcome=Outcome.ACCEPTED))
     rows = Delivery.objects.filter(taken, created_at__gt=delivery.ago(age), decoy=False)
     used = Q(used_at__isnull=False)
@@ -108,9 +108,9 @@ def total(of: Iterable[Figures], name: str = "") -> Figures:
 
 
 def watch() -> int:
-    """Write a warning for every range and region that is suspicious in the last hour, once an hour. Returns how many.
+    """Warn once an hour of every range and region that is suspicious in the last hour. Return how many.
 
-    Every worker looks. Redis is the referee; without it each of them warns, which does no harm.
+    Every worker does this. Redis is the referee; without it each of them warns, which does no harm.
     """
     hour = ranges(HOUR)
     told = 0
@@ -129,7 +129,7 @@ def watch() -> int:
 
 def _is_news(name: str) -> bool:
     try:
-        return bool(redis.client().set(f"pumping:{keys.hashed('range', name)}", 1, nx=True, ex=TOLD))
+        return bool(redis.client().set(f"pumping:{keys.hashed('range', name)}", 1, nx=True, ex=WARN_EVERY_SECONDS))
     except redis.Unavailable:
         return True
 
@@ -139,6 +139,6 @@ def _most_first(figures: Iterable[Figures]) -> list[Figures]:
 
 
 def _region(name: str) -> str:
-    """Return the two letters of a range's region; the digits that are left out do not matter for it."""
+    """Return the two letters of a range's region, which does not depend on the hidden digits."""
     number = phonenumbers.parse(name.replace("x", "0"))
     return phonenumbers.region_code_for_number(number) or "?"

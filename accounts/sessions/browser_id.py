@@ -1,7 +1,7 @@
-"""Which browser this is: a random id in its session, by which all its tabs share one truth.
+"""The id of a browser: random, in its session, shared by all its tabs.
 
-A login and a logout are each followed by a fresh one: who has planted or kept the id from before hears nothing of
-what comes after. At a login what was asked for moves along; at a logout it stays behind.
+A login and a logout each replace it, so nobody who planted or kept the old id follows what comes after. At a login the
+requests under way move along; at a logout they stay behind.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ KEY = "browser"
 
 
 def of(session: SessionBase) -> str | None:
-    """Return the keyed hash of the session's browser id, None when none is planted."""
+    """Return the hash of the session's browser id, None if it has none."""
     planted = session.get(KEY)
     return hashed(planted) if isinstance(planted, str) else None
 
 
 def plant(session: SessionBase) -> str:
-    """Return the hash of the browser id, planted now if there is none."""
+    """Return the hash of the session's browser id, which is created if there is none."""
     if KEY not in session:
         session[KEY] = secrets.token_hex(16)
     return hashed(session[KEY])
@@ -34,8 +34,8 @@ def replant(session: SessionBase) -> str:
 
 
 def hashed(planted: str) -> str:
-    """Return what stands for a planted id in rows and group names.
+    """Return the hash of an id for rows and group names.
 
-    Not keyed: the id is 128 random bits, which nobody finds by trying. So a new SECRET_KEY takes no page its SMS.
+    Not keyed: nobody finds 128 random bits by trying. So a new SECRET_KEY parts no page from its delivery.
     """
     return hashlib.sha256(f"latchkey.browser.{planted}".encode()).hexdigest()[:32]

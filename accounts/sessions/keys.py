@@ -1,4 +1,4 @@
-"""The key of a session: what a browser shows, and what stands for it in the table."""
+"""The key of a session in the browser's cookie, and its hash in the table."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ KEY = re.compile(r"[0-9a-z]{32}")
 
 
 def hashed(key: str) -> str:
-    """Return what stands for a session's key in its row: 160 bits, the most that Django's column holds.
+    """Return the hash of a session's key for its row: 160 bits, the most that Django's column holds.
 
-    Neither salted nor slow, for nobody finds 165 random bits by trying. Nor keyed: a new SECRET_KEY must find the row.
+    Not salted or slow, because nobody finds 165 random bits by trying. Not keyed: a new SECRET_KEY must find the row.
     """
     return hashlib.sha256(f"latchkey.session.{key}".encode()).hexdigest()[:40]
 
 
 def is_session(request: HttpRequest) -> bool:
-    """Tell whether the browser shows the key of a session with a row, be it over or not."""
+    """Tell whether the request has the key of a session with a row, expired or not."""
     return KEY.fullmatch(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")) is not None

@@ -1,11 +1,9 @@
-"""The sessions' table. It holds no key to any session: the cookie has the key, the row its hash.
+"""Sessions in Django's table, which holds no key to any of them: the key is in the cookie, its hash in the row.
 
-What is left of a visitor's session when they sign in is a row that says that it has ended: an open page that nobody
-told finds it and comes back.
-
-A copy of the database signs nobody in: not a dump, not a backup, not an SQL injection that reads. Nor does one that
-writes: a row's content is signed for its own key, and means nothing under another (ASVS 5.0, 7.2 and 13.3). The rows
-are `django.contrib.sessions`' own, and so is `clearsessions`.
+A copy of the database signs nobody in, be it a dump, a backup or an SQL injection that reads. Nor does an SQL injection
+that writes: the content of a row is signed for its own key (ASVS 5.0, 7.2 and 13.3). When a visitor signs in, a row
+records that the session in their cookie has ended, so that an open page that missed the event reconnects. The rows are
+`django.contrib.sessions`' own, and so is `clearsessions`.
 """
 
 from __future__ import annotations
@@ -33,14 +31,14 @@ if TYPE_CHECKING:
     from django.contrib.sessions.base_session import AbstractBaseSession
     from django.db.models import QuerySet
 
-# The content of a row whose session goes on under another key: "moved" in base64, with that key's hash behind it.
-# Signed content never begins so.
+# The content of a row whose session continues under another key: "moved" in base64, then that key's hash. No signed
+# content starts with it.
 MOVED = "bW92ZWQ:"
-# How long the row says so. A request that was sent with the old key has ended by then.
+# How long that row is kept. A request with the old key has ended by then.
 MOVED_FOR = timedelta(minutes=5)
 
 
-# With each request of whoever is signed in, and with each look of a page.
+# Runs with each request of a signed-in user, and each time an open page reads its state.
 ROW = Statement("SELECT * FROM django_session WHERE session_key = %(key)s AND expire_date > {now}")
 
 
@@ -49,19 +47,19 @@ def _alive(key: str) -> QuerySet[Any]:
 
 
 def has_ended(key: str) -> bool:
-    """Tell whether a visitor's session has ended, with a login as a rule.
+    """Tell whether a visitor's session has ended, usually with a login.
 
-    Only a socket asks. A request with its cookie is a stranger's, and the browser id in it stands for nothing.
+    Only sockets need this. A request with such a cookie is treated as a stranger's.
     """
     return _alive(hashed(key)).exists()
 
 
 def _end(name: str) -> None:
-    """Delete the row of this name, and the one that the session goes on in. Two at most in practice: one per move."""
+    """Delete a row and the rows that its session continues in: two at most in practice, one for each change of key."""
     rows = SessionStore.get_model_class().objects
     while name:
         with transaction.atomic():
-            # Locked: a change of key that is under way is waited for, and its outcome is read.
+            # Locked, so that a change of key under way is waited for and its outcome is read.
             row = rows.select_for_update().filter(session_key=name).first()
             if row is None:
                 return
@@ -70,20 +68,20 @@ def _end(name: str) -> None:
 
 
 class SessionStore(db.SessionStore):
-    """Django's store in the database, with the key's hash wherever that one writes or looks for the key.
+    """Django's store in the database, with the hash of the key wherever Django writes or looks up the key.
 
-    As there, a key that has no row is never adopted, and a session that was ended meanwhile cannot be saved
-    (`UpdateError`): a slow request brings nobody back after a logout. Here that holds for a change of key as well, and
-    a logout that was sent with the old key ends the session under its new one.
+    As in Django, a key without a row is never adopted, and a session that has ended cannot be saved (`UpdateError`), so
+    a slow request does not undo a logout. Here a change of key does not undo it either, and a logout with the old key
+    ends the session under its new one.
     """
 
-    # While Django looks up the user, nothing is moved or ended.
+    # True while Django looks up the user: nothing is moved or ended.
     _only_read = False
 
     def __init__(self, session_key: str | None = None) -> None:
-        """Take the key that a browser shows."""
+        """Take the key in a browser's cookie."""
         super().__init__(session_key)
-        # Loading forgets a key that has no living row.
+        # Loading drops a key that has no living row.
         self._shown = self.session_key
 
     @contextmanager

@@ -1,7 +1,4 @@
-"""The session of a visitor who has only come by: the cookie itself, signed, and no row.
-
-It holds nothing but the browser's id and when that was given.
-"""
+"""The session of a visitor who has not signed in: a signed cookie with the browser's id, and no row."""
 
 from __future__ import annotations
 
@@ -21,9 +18,9 @@ def visitor_key(planted: str) -> str:
 
 
 def visitor(key: str | None) -> str | None:
-    """Return the browser id in the key of a session without a row; None if it is none, or not ours, or too old.
+    """Return the browser id in the key of a session without a row, None if the key is not ours or too old.
 
-    A signature of a SECRET_KEY that was replaced counts as long as it stands in SECRET_KEY_FALLBACKS.
+    Signatures of SECRET_KEY_FALLBACKS count as well.
     """
     if key is None or not VISITOR.fullmatch(key):
         return None

@@ -47,10 +47,8 @@ def record(claim: Claim, answer: Answer) -> State:
             state = _record(claim, answer)
             break
         except DatabaseError as error:
-            if (
-                not database.is_away(error)
-                or time.monotonic() - claim.claimed + WRITE_EVERY_SECONDS > WRITE_FOR_SECONDS
-            ):
+            next_at = time.monotonic() - claim.claimed + WRITE_EVERY_SECONDS
+            if not database.is_away(error) or next_at > WRITE_FOR_SECONDS:
                 raise
             if tries == 1:
                 words = "delivery %s: the provider's answer (%s) cannot be written yet (%s), trying again"
@@ -79,7 +77,7 @@ def _record(claim: Claim, answer: Answer) -> State:
 
 
 def give_up(claim: Claim) -> bool:
-    """Close an attempt whose worker did not return, as unknown. Return False if the worker has just recorded its end."""
+    """Close an attempt whose worker did not return as unknown. False if the worker has just recorded its end."""
     lost = Answer(Outcome.UNKNOWN, detail="the worker did not come back")
     with transaction.atomic():
         attempt = Attempt.objects.filter(pk=claim.token, outcome="")

@@ -37,7 +37,7 @@ def useful_life() -> timedelta:
 def stopped() -> Case:
     """Return the state of a row whose SMS is not to leave any more, as an expression for an UPDATE.
 
-    A send under way cannot be stopped, but is not tried again. If an earlier attempt may have left, the state is unknown.
+    A send under way cannot be stopped, but is not tried again. If an earlier attempt may have left, it is unknown.
     """
     unsure = Exists(Attempt.objects.filter(delivery=OuterRef("pk"), outcome=Outcome.UNKNOWN))
     return Case(

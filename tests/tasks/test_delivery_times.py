@@ -66,7 +66,7 @@ def history(stack: Stack, count: int, took: float, *, ago: float = 600, gateway:
 
 def figure(stack: Stack, gateway: str = GATEWAY) -> float | None:
     """Return what a fresh process takes for usual."""
-    said = stack.manage("shell", "-v0", "-c", f"from tasks import usual; print(usual.seconds({gateway!r}))").strip()
+    said = stack.manage("shell", "-v0", "-c", f"from tasks.delivery import delivery_times; print(delivery_times.seconds({gateway!r}))").strip()
     return None if said == "None" else float(said)
 
 

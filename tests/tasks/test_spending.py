@@ -116,10 +116,10 @@ def test_a_site_that_has_sent_nothing_has_nothing_to_show(db: None) -> None:
 @pytest.mark.parametrize(
     ("count", "used", "age", "suspicious"),
     [
-        (pumping.FEW, 0, HOUR / 2, True),
-        (pumping.FEW, 1, HOUR / 2, True),
-        (pumping.FEW, 2, HOUR / 2, False),
-        (pumping.FEW - 1, 0, HOUR / 2, False),
+        (pumping.MIN_SENT, 0, HOUR / 2, True),
+        (pumping.MIN_SENT, 1, HOUR / 2, True),
+        (pumping.MIN_SENT, 2, HOUR / 2, False),
+        (pumping.MIN_SENT - 1, 0, HOUR / 2, False),
         (50, 0, timedelta(minutes=1), False),
         (50, 0, HOUR * 2, False),
     ],
@@ -160,7 +160,7 @@ def test_pumping_that_is_spread_over_many_ranges_shows_in_the_region(
 ) -> None:
     """T-6: nine here and nine there are nothing; a whole country that reads no SMS is."""
     for prefix in ("+8526123", "+8526124", "+8526125"):
-        told(prefix, pumping.FEW - 1)
+        told(prefix, pumping.MIN_SENT - 1)
     told(PEOPLE, 20, used=15)
     assert pumping.watch() == 1
     (said,) = warnings(caplog)
