@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,8 @@ from tasks.delivery.recording import give_up
 from tasks.delivery.transitions import useful_life
 from tasks.gateways import Outcome
 from tasks.models import WAITING, Attempt, Delivery, State
+
+logger = logging.getLogger(__name__)
 
 # A worker claims a delivery within this time of its notification, or the notification is presumed lost.
 OVERDUE = timedelta(seconds=2)
@@ -46,6 +49,7 @@ def expire() -> int:
             if not unsure:
                 cooldown.give_back(row.mobile, row.pk)
                 limits.give_back(row)
+            logger.info("delivery %s: now %s (too late for its code)", row.pk[:8], end["state"])
             push(group(row.browser), CHANGED)
             ended += 1
     return ended

@@ -66,7 +66,8 @@ def history(stack: Stack, count: int, took: float, *, ago: float = 600, gateway:
 
 def figure(stack: Stack, gateway: str = GATEWAY) -> float | None:
     """Return what a fresh process takes for usual."""
-    said = stack.manage("shell", "-v0", "-c", f"from tasks.delivery import delivery_times; print(delivery_times.seconds({gateway!r}))").strip()
+    ask = f"from tasks.delivery import delivery_times; print(delivery_times.seconds({gateway!r}))"
+    said = stack.manage("shell", "-v0", "-c", ask).strip()
     return None if said == "None" else float(said)
 
 
