@@ -369,7 +369,9 @@ def test_what_is_secret_is_compared_in_constant_time() -> None:
             plain = any(isinstance(side, ast.Constant) for side in sides)
             if not plain and any(secret.search(name) for name in names):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
-    assert {"tasks/models.py", "tasks/receipts.py", "tasks/gateways/twilio/__init__.py"} <= safe, "or this test means nothing"
+    assert {"tasks/models.py", "tasks/receipts.py", "tasks/gateways/twilio/__init__.py"} <= safe, (
+        "or this test means nothing"
+    )
     assert found == []
 
 
