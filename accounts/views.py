@@ -98,7 +98,7 @@ def code(request: HttpRequest) -> HttpResponse:
         return _too_frequent(request, own, form.cleaned_data["mobile"], wait.seconds)
     except codes.LimitReached as wait:
         return responses.refusal(request, "SMS_LIMIT", place="code", status=429, seconds=wait.seconds)
-    except failed_attempts.Shut:
+    except failed_attempts.Locked:
         return responses.refusal(request, "CODES_SHUT", place="code", status=403)
     except proof_of_work.Needed:
         return responses.proof_needed(request, place="code", again=bool(form.cleaned_data["altcha"]))
@@ -155,7 +155,7 @@ def login_code(request: HttpRequest) -> HttpResponse:
         return responses.refusal(request, "SMS_CODE_EXPIRED", place="verify", field="code", tries_left=0)
     except failed_attempts.Paused as wait:
         return responses.refusal(request, "CODE_LIMIT", place="verify", status=429, seconds=wait.seconds)
-    except failed_attempts.Shut:
+    except failed_attempts.Locked:
         return responses.refusal(request, "CODES_SHUT", place="verify", status=403)
     except codes.Unavailable:
         return responses.refusal(request, "UNAVAILABLE", place="verify", status=503, seconds=5)

@@ -22,9 +22,10 @@ SESSION = re.compile(r'FROM "?django_session\b')
 
 
 def of_redis(site: Latchkey) -> list[str]:
-    """Return the names of the commands of one accepted request, as Redis's MONITOR hears them. Each is a round trip.
+    """Return what one accepted request asks of Redis, as its MONITOR hears it: an entry for each round trip.
 
-    What a script does inside of Redis is none, and not among them. The worker stands still meanwhile.
+    A transaction is sent and answered at once, so it is one entry: `MULTI EVAL EVAL EXEC`. What a script does inside of
+    Redis is not among them. The worker stands still meanwhile.
     """
     person = site.stack.person()
     for n in range(WARM):
@@ -40,7 +41,13 @@ def of_redis(site: Latchkey) -> list[str]:
             if LAST in said["command"]:
                 break
     ours, _ = heard[-1]
-    return [command.split(" ", 1)[0] for port, command in heard if port != ours]
+    trips: list[str] = []
+    for name in (command.split(" ", 1)[0] for port, command in heard if port != ours):
+        if trips and trips[-1].startswith("MULTI") and not trips[-1].endswith("EXEC"):
+            trips[-1] += f" {name}"
+        else:
+            trips.append(name)
+    return trips
 
 
 def of_database(site: Latchkey) -> list[str]:

@@ -72,7 +72,7 @@ class Paused(Exception):
         self.seconds = seconds
 
 
-class Shut(Exception):
+class Locked(Exception):
     """This number's codes are switched off. The visitor is sent to the password, or to the operator."""
 
 
@@ -121,10 +121,12 @@ class Guess:
 def begin(kind: Kind, subject: str, address: str, *, own: bool = False, proven: bool = True) -> Guess:
     """Count a guess before it is looked at, and return it.
 
-    `subject` is what the look-up found: `of_account` says what for a password, and for a code it is the number in
-    E.164. `address` is the visitor's keyed hash, `own` says that this browser has signed in there before, `proven` that
-    a proof of humanity came along. Raises Paused, Shut, proof.Needed, or django.db.Error when it cannot be counted; in
-    all of them the secret must not be looked at.
+    `subject` is what the secret belongs to: `of_account` for a password, the number in E.164 for a code. `address` is
+    the visitor's keyed hash, `own` says that this browser is a known device, `proven` that a proof of work came with
+    the request.
+
+    Raises Paused, Locked, proof_of_work.Needed, or django.db.Error when the guess cannot be counted. After each of them
+    the secret must not be compared.
     """
     secret = key(kind, subject, own=own)
     source, pair = ("", "") if own else (f"address:{address}", _pair(secret, address))
@@ -153,7 +155,7 @@ def of_account(pk: int | None, typed: str) -> str:
     return f"user:{pk}" if pk is not None else f"nobody:{typed}"
 
 
-def is_shut(mobile: str, *, own: bool = False) -> bool:
+def is_locked(mobile: str, *, own: bool = False) -> bool:
     """Tell whether a number's codes are switched off, for strangers or for browsers that have signed in with it."""
     return HAS.row(key=key("code", mobile, own=own), least=MOST_CODES_OWN if own else MOST_CODES) is not None
 
@@ -223,7 +225,7 @@ def _count_address(source: str, address: str) -> None:
 def _count(growth: Growth, name: str, secret: str = "") -> tuple[int, float]:
     """Count one more in a row and lengthen its pause, if none runs. Returns the count and the seconds of the pause.
 
-    `secret` is what a pair's row belongs to. Raises Paused or Shut.
+    `secret` is what a pair's row belongs to. Raises Paused or Locked.
     """
     while (counted := COUNT.row(key=name, secret=secret)) is None:
         _mind_pause(growth, name)
@@ -246,14 +248,14 @@ def _is_near(kind: Kind, secret: str, source: str) -> bool:
 
 
 def _mind_pause(what: str, name: str, pair: str = "") -> None:
-    """Raise Paused or Shut if a pause runs. `what` is for the log."""
+    """Raise Paused or Locked if a pause runs. `what` is for the log."""
     found = PAUSED.objects(Guesses, key=name, pair=pair)
     if not found:
         return
     row: Any = found[0]
     logger.info("%s attempt rejected without checking: %d consecutive failures", what, row.count)
     if row.open_at == FOR_EVER:
-        raise Shut
+        raise Locked
     raise Paused(max(1.0, (row.open_at - utc(row.now)).total_seconds()))
 
 
