@@ -105,6 +105,14 @@ def database_url(url: str) -> str:
     return url
 
 
+def key_prefix(prefix: str, *, queue_name: str) -> str:
+    """Return what every name in Redis begins with; by default the queue's name, as far as Huey takes its characters."""
+    prefix = prefix or re.sub(r"\W", "", queue_name, flags=re.ASCII) or "latchkey"
+    if not re.fullmatch(r"[A-Za-z0-9_]+", prefix):
+        env.refuse("KEY_PREFIX", f"is {prefix!r}", "Write letters, digits and _ only, such as KEY_PREFIX=shop.")
+    return prefix
+
+
 def broker_url(url: str) -> str:
     """Return an address of RabbitMQ, or nothing: the queue is in Redis then."""
     if url:

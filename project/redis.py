@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import redis
+from django.conf import settings
 from django_redis import get_redis_connection
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ DELETE_IF = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
+
+
+def key(*parts: str) -> str:
+    """Return the name of a key of this site: several sites can share one database, each under its own KEY_PREFIX."""
+    return ":".join((settings.KEY_PREFIX, *parts))
 
 
 def client() -> Redis:

@@ -61,6 +61,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 # --- Redis, the database, the queue ---
 
+# What every name in Redis begins with: keys, channels and, unless it has a name of its own, the queue. Sites that are
+# told apart by QUEUE_NAME alone are apart in everything.
+KEY_PREFIX = checks.key_prefix(env.text("KEY_PREFIX"), queue_name=env.text("QUEUE_NAME"))
 # Without REDIS_URL, a Valkey of our own under VAR_DIR. Its address is only read here; the serving programs start it.
 EMBEDDED_VALKEY = not env.text("REDIS_URL")
 REDIS_URL = checks.redis_url(env.text("REDIS_URL") or valkey.recorded_url(VAR_DIR))
@@ -76,6 +79,7 @@ CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
+        "KEY_PREFIX": KEY_PREFIX,
         "OPTIONS": {
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             # A visitor waits for these. No repeats: see project/redis.py.
@@ -87,18 +91,17 @@ CACHES = {
 }
 
 # The pub/sub layer: the core layer drops messages when full and, with redis-py 8, each socket after five idle seconds.
-LAYER_PREFIX = "latchkey"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 2}], "prefix": LAYER_PREFIX},
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 2}], "prefix": KEY_PREFIX},
     }
 }
 
 # Empty: the queue is in Redis. amqp://...: it is in RabbitMQ, and everything else of Huey's stays in Redis.
 BROKER_URL = checks.broker_url(env.text("BROKER_URL"))
 HUEY = instance.queue(
-    env.text("QUEUE_NAME", "latchkey"),
+    env.text("QUEUE_NAME", KEY_PREFIX),
     redis_url=REDIS_URL,
     broker_url=BROKER_URL,
     secrets=[SECRET_KEY, *SECRET_KEY_FALLBACKS],

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 def key(mobile: str) -> str:
     """Return the gate's key. The number is in it as a keyed hash only, whatever it is asked for."""
-    return f"gate:{keys.hashed('mobile', mobile)}"
+    return redis.key("cooldown", keys.hashed("mobile", mobile))
 
 
 def give_back(mobile: str, delivery_id: str) -> None:

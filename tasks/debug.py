@@ -16,7 +16,7 @@ GROUP = "queue"
 CHANGED = "progress.changed"
 # Seconds the last run is remembered.
 MEMORY = 600
-KEY = "selftest"
+KEY = redis.key("selftest")
 
 
 @dataclass(frozen=True, slots=True)

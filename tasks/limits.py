@@ -42,7 +42,7 @@ REQUESTS_PER_SMS = 5
 NONE = 2**31
 # Says that the counters are complete. An emptied Redis has lost it, and they are counted anew from the rows.
 # So they are after a change of SECRET_KEY, which gives every counter another name: the mark is named by the key too.
-WARM = f"counted:warm:{keys.hashed('limits', '')[:8]}"
+WARM = redis.key("counted", "warm", keys.hashed("limits", "")[:8])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +74,15 @@ def counters(*, mobile: str, address: str, browser: str, own: bool) -> list[Coun
     # Strangers prove from the second request for one number on; its owner's browser has proved enough.
     second = NONE if own else 1
     return [
-        Counter("number, hour", f"counted:{who}:hour:{number}", settings.SMS_PER_HOUR, HOUR_SECONDS, second),
-        Counter("number, day", f"counted:{who}:day:{number}", settings.SMS_PER_DAY, DAY_SECONDS, NONE),
-        _hourly("address", f"{who}:address:{address}", settings.SMS_PER_IP_HOUR),
-        _hourly("browser", f"{who}:browser:{browser}", settings.SMS_PER_SESSION_HOUR),
-        _hourly("prefix", f"{who}:prefix:{number_range}", settings.SMS_PER_PREFIX_HOUR),
-        Counter("all, hour", "counted:all", most, HOUR_SECONDS, math.ceil(budget / 2)),
+        Counter("number, hour", _key(who, "hour", number), settings.SMS_PER_HOUR, HOUR_SECONDS, second),
+        Counter("number, day", _key(who, "day", number), settings.SMS_PER_DAY, DAY_SECONDS, NONE),
+        _hourly("address", _key(who, "address", address), settings.SMS_PER_IP_HOUR),
+        _hourly("browser", _key(who, "browser", browser), settings.SMS_PER_SESSION_HOUR),
+        _hourly("prefix", _key(who, "prefix", number_range), settings.SMS_PER_PREFIX_HOUR),
+        Counter("all, hour", _key("all"), most, HOUR_SECONDS, math.ceil(budget / 2)),
         Counter(
             "requests of the address, hour",
-            f"counted:{who}:requests:{address}",
+            _key(who, "requests", address),
             settings.SMS_PER_IP_HOUR * REQUESTS_PER_SMS,
             HOUR_SECONDS,
             NONE,
@@ -91,8 +91,12 @@ def counters(*, mobile: str, address: str, browser: str, own: bool) -> list[Coun
     ]
 
 
-def _hourly(name: str, whose: str, most: int) -> Counter:
-    return Counter(f"{name}, hour", f"counted:{whose}", most, HOUR_SECONDS, math.ceil(most / 2))
+def _key(*parts: str) -> str:
+    return redis.key("counted", *parts)
+
+
+def _hourly(name: str, key: str, most: int) -> Counter:
+    return Counter(f"{name}, hour", key, most, HOUR_SECONDS, math.ceil(most / 2))
 
 
 def of_row(row: Delivery) -> list[Counter]:

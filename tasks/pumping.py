@@ -129,7 +129,7 @@ def watch() -> int:
 
 def _is_news(name: str) -> bool:
     try:
-        return bool(redis.client().set(f"pumping:{keys.hashed('range', name)}", 1, nx=True, ex=WARN_EVERY_SECONDS))
+        return bool(redis.client().set(redis.key("pumping", keys.hashed("range", name)), 1, nx=True, ex=WARN_EVERY_SECONDS))
     except redis.Unavailable:
         return True
 

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 # Seconds between two rounds.
 INTERVAL = 1.0
 # The key under which a sweeper writes when it finished a round, in seconds since 1970 by Redis's clock.
-SEEN = "sweeper:seen"
+SEEN = redis.key("sweeper", "seen")
 # How many deliveries one round enqueues, so that a backlog of hours does not flood the queue at once.
 BATCH = 200
 # How many the sweeper sends in a round when the queue is away: at most a minute's work.

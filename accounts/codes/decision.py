@@ -108,4 +108,4 @@ class Question:
 
 def challenge_key(purpose: str, browser: str) -> str:
     """Return the key of a browser's open challenge. It is not found for another purpose or browser."""
-    return f"challenge:{purpose}:{browser}"
+    return redis.key("challenge", purpose, browser)

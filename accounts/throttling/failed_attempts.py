@@ -107,10 +107,11 @@ class Guess:
         logger.info("wrong %s, %d in a row, pause %.0f s", self.kind, self.count, self.pause)
         try:
             client = redis.client()
+            wrong_key = redis.key("failed_attempts")
             with client.pipeline() as pipe:
-                pipe.incr("guesses:wrong")
+                pipe.incr(wrong_key)
                 # NX: the hour runs from the first, it is not renewed by each.
-                pipe.expire("guesses:wrong", HOUR, nx=True)
+                pipe.expire(wrong_key, HOUR, nx=True)
                 wrong, _ = pipe.execute()
         except redis.Unavailable:
             return

@@ -73,7 +73,7 @@ def verify(payload: str) -> bool:
     # Signed by us from here on. Two requests can bring the same one at once: SET NX says yes to only one of them.
     parameters = solved.challenge.parameters
     left = max(1, int((parameters.expires_at or 0) - time.time())) + SLACK
-    fresh = redis.client().set(f"proof:{parameters.nonce}", 1, nx=True, ex=left)
+    fresh = redis.client().set(redis.key("proof", parameters.nonce), 1, nx=True, ex=left)
     if not fresh:
         logger.info("proof refused: used before")
     return bool(fresh)

@@ -93,7 +93,7 @@ def push(group: str, event: str, **facts: float) -> None:
 def published(group: str, event: str, **facts: float) -> tuple[str, bytes]:
     """Return the channel and the message that `push` publishes, for a script that publishes them itself."""
     message: bytes = get_channel_layer().serialize({"type": event, "group": group, **facts})
-    return f"{settings.LAYER_PREFIX}__group__{group}", message
+    return f"{settings.KEY_PREFIX}__group__{group}", message
 
 
 def push_after(response: HttpResponse, group: str, event: str) -> HttpResponse:

@@ -92,12 +92,12 @@ def look(gateway: str) -> Circuit:
 
 
 def _faults(gateway: str) -> str:
-    return f"circuit:{gateway}:faults"
+    return redis.key("circuit", gateway, "faults")
 
 
 def _open(gateway: str) -> str:
-    return f"circuit:{gateway}:open"
+    return redis.key("circuit", gateway, "open")
 
 
 def _last(gateway: str) -> str:
-    return f"circuit:{gateway}:last"
+    return redis.key("circuit", gateway, "last")

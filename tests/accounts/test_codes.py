@@ -233,7 +233,7 @@ def test_a_code_lives_as_long_as_redis_says(make_stack: Callable[..., Stack]) ->
     person, mobile = brief.person(), number()
     person.ask(mobile)
     delivery = rows_of(brief, mobile)[0]["id"]
-    (challenge,) = [key for key in brief.redis.scan_iter("challenge:*") if brief.redis.get(key) == delivery]
+    (challenge,) = [key for key in brief.redis.scan_iter("*:challenge:*") if brief.redis.get(key) == delivery]
     assert 0 < brief.redis.pttl(challenge) <= 8000
     code = brief.phone.code_for(mobile)
     wait_until(lambda: not brief.redis.exists(challenge), 15)
@@ -379,12 +379,12 @@ def test_every_spelling_of_a_number_is_one_number(stack: Stack) -> None:
         f"＋８６{full_width}",
         f"{area}\u3000{middle}\u3000{rest}",
     ]
-    before = set(stack.redis.scan_iter("gate:*"))
+    before = set(stack.redis.scan_iter("*:cooldown:*"))
     assert stack.person().ask(spellings[0]).status_code == 202
     for spelling in spellings:
         answer = stack.person().ask(spelling)
         assert (answer.status_code, answer.json()["code"]) == (429, "SMS_TOO_FREQUENT"), spelling
-    assert len(set(stack.redis.scan_iter("gate:*")) - before) == 1
+    assert len(set(stack.redis.scan_iter("*:cooldown:*")) - before) == 1
     assert len(rows_of(stack, mobile)) == 1
     assert {row["mobile"] for row in stack.deliveries() if mobile in re.sub(r"\D", "", row["mobile"])} == {
         f"+86{mobile}"
@@ -409,7 +409,7 @@ def test_fresh_cookies_and_forged_headers_buy_no_sms(stack: Stack) -> None:
         assert person.ask(mobile).status_code == 429
         assert person.ask(number()).status_code == 202
     assert len(rows_of(stack, mobile)) == 1
-    assert len(set(stack.redis.scan_iter("counted:any:address:*"))) == 1, "a forged address was believed"
+    assert len(set(stack.redis.scan_iter("*:counted:any:address:*"))) == 1, "a forged address was believed"
     assert len({row["address"] for row in stack.deliveries()}) == 1
 
 
@@ -431,7 +431,7 @@ def test_without_a_cooldown_one_may_ask_again_at_once(brisk: Stack) -> None:
         answer = person.ask(mobile)
         assert answer.status_code == 202
         assert answer.json()["seconds"] == 0
-    assert list(brisk.redis.scan_iter("gate:*")) == []
+    assert list(brisk.redis.scan_iter("*:cooldown:*")) == []
 
 
 # --- Limits ---

@@ -312,7 +312,7 @@ def test_one_address_guesses_at_the_codes_of_many_numbers(site: Stack) -> None:
 
 def test_guessing_all_over_the_site_raises_an_alarm(site: Stack) -> None:
     """T-17: from many addresses, each of which stays under its own limit."""
-    site.redis.set("guesses:wrong", 198, ex=60)
+    site.redis.set("latchkey:failed_attempts", 198, ex=60)
     visitor(site).login(next(names), "wrong password")
     assert "ALARM" not in site.webs[0].text()
     visitor(site).login(next(names), "wrong password")
@@ -328,7 +328,7 @@ def test_redis_cannot_bring_a_code_back(site: Stack) -> None:
     code = site.phone.code_for(used)
     client = site.redis
     ids = [row["id"] for row in site.deliveries() if row["mobile"] in {f"+86{used}", f"+86{burned}"}]
-    opened = {key: found for key in client.scan_iter("challenge:*") if (found := client.get(key)) in ids}
+    opened = {key: found for key in client.scan_iter("*:challenge:*") if (found := client.get(key)) in ids}
     assert len(opened) == 2
     late = tabs(site, person, 1)[0]
     assert word(person.enter(code)) == (200, "OK")

@@ -94,7 +94,7 @@ def test_a_used_proof_is_remembered_longer_than_it_lives_and_not_for_ever(site: 
     """T-19."""
     whole = solved()
     assert proof_of_work.verify(wrapped(whole))
-    (key,) = redis.client().keys("proof:*")
+    (key,) = redis.client().keys("*:proof:*")
     left = whole["challenge"]["parameters"]["expiresAt"] - time.time()
     assert 0 < left <= proof_of_work.LIFETIME
     assert left < redis.client().ttl(key) <= left + proof_of_work.SLACK + 1
@@ -136,7 +136,7 @@ def test_a_proof_that_was_changed_is_none(site: Settings, where: str, name: str,
     assert (type(part[name]), part[name]) != (type(value), value)
     part[name] = value
     assert not proof_of_work.verify(wrapped(whole))
-    assert redis.client().keys("proof:*") == [], "somebody else's proof could be used up"
+    assert redis.client().keys("*:proof:*") == [], "somebody else's proof could be used up"
 
 
 def test_a_change_of_secret_key_keeps_the_proofs_under_way(site: Settings) -> None:

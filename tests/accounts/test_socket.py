@@ -85,7 +85,7 @@ def own_group(stack: Stack, mobile: str) -> str:
 def push(stack: Stack, group: str, event: str) -> int:
     """Send an event to a group as the worker does, and return how many servers listen."""
     message = get_channel_layer().serialize({"type": event, "group": group})
-    return int(stack.redis.publish(f"{settings.LAYER_PREFIX}__group__{group}", message))
+    return int(stack.redis.publish(f"{settings.KEY_PREFIX}__group__{group}", message))
 
 
 def session_key(person: Person) -> str:

@@ -111,7 +111,7 @@ def talker(site: Stack, person: Person, *, port: int = 0, buffer: int = 0) -> Ra
 def push(site: Stack, group: str) -> int:
     """Push as the worker does, and return how many servers listen."""
     message = get_channel_layer().serialize({"type": "delivery.changed", "group": group})
-    return int(site.redis.publish(f"{settings.LAYER_PREFIX}__group__{group}", message))
+    return int(site.redis.publish(f"{settings.KEY_PREFIX}__group__{group}", message))
 
 
 def own_group(site: Stack, mobile: str) -> str:

@@ -252,7 +252,16 @@ def test_a_wait_that_was_told_is_no_window_onto_the_number(make_stack: Callable[
 
 
 @pytest.mark.parametrize(
-    "cookie", ["", "x", "gate:", f"gate:{'0' * 32}", f"gate:{'0' * 33}", "limits:warm:0", "\u00e9"]
+    "cookie",
+    [
+        "",
+        "x",
+        "latchkey:cooldown:",
+        f"latchkey:cooldown:{'0' * 32}",
+        f"latchkey:cooldown:{'0' * 33}",
+        "latchkey:counted:warm",
+        "\u00e9",
+    ],
 )
 def test_a_strange_cookie_counts_nothing_down(stack: Stack, cookie: str) -> None:
     person = stack.person()
@@ -269,7 +278,7 @@ def test_without_redis_a_request_is_taken_back_and_no_page_breaks(make_stack: Ca
     assert person.ask(other).status_code == 429
     person.ask(mobile)
     code = stack.phone.code_for(mobile)
-    person.http.cookies.set("wait", f"gate:{'0' * 32}")
+    person.http.cookies.set("wait", f"latchkey:cooldown:{'0' * 32}")
     stack.kill_valkey()
     assert person.get().status_code == 200
     assert withdraw(person).json()["state"] is None

@@ -207,10 +207,10 @@ class Looker:
         for name, run in {"waiting": (0.0, 0), "running": (-3.0, 3), "done": (-10.0, 10)}.items():
             now, done = time.time(), run[1]
             saved = {"of": 10, "asked_at": now + run[0] - 0.1, "started_at": run[1] and now + run[0], "done": done}
-            self.stack.redis.set("selftest", json.dumps({**saved, "counted_at": now}))
+            self.stack.redis.set("latchkey:selftest", json.dumps({**saved, "counted_at": now}))
             tab.go("/dev/queue/")
             yield f"dev-queue-{name}", tab
-        self.stack.redis.delete("selftest")
+        self.stack.redis.delete("latchkey:selftest")
         if self.stack.get("/dev/style/").status_code == 200:
             tab.go("/dev/style/", live=False)
             yield "dev-style", tab

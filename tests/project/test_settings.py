@@ -88,6 +88,9 @@ WRONG = [
     ({"DATABASE_URL": "mongodb://me:hunter2@host/name"}, "DATABASE_URL", "DATABASE_URL=postgres://"),
     ({"DATABASE_URL": "postgres://me:hunter2@host/name?currentSchema=login"}, "DATABASE_URL", "search_path"),
     ({"DATABASE_URL": "postgres://me:hunter2@host:port/name"}, "DATABASE_URL", "DATABASE_URL=postgres://"),
+    ({"KEY_PREFIX": "my shop"}, "KEY_PREFIX", "KEY_PREFIX=shop"),
+    ({"KEY_PREFIX": "shop:*"}, "KEY_PREFIX", "letters, digits and _"),
+    ({"KEY_PREFIX": "läden"}, "KEY_PREFIX", "KEY_PREFIX=shop"),
     ({"BROKER_URL": "http://me:hunter2@host"}, "BROKER_URL", "BROKER_URL=amqp://"),
     ({"SMS_GATEWAYS": "pigeon"}, "SMS_GATEWAYS", "phone, yuntongxun"),
     ({"SMS_GATEWAYS": "phone,pigeon"}, "SMS_GATEWAYS", "phone, yuntongxun"),
@@ -205,6 +208,7 @@ def test_what_is_not_set_is_as_the_contract_says(tmp_path: Path) -> None:
         "INSECURE_HTTP": False,
         "LOG_LEVEL": "INFO",
         "BROKER_URL": "",
+        "KEY_PREFIX": "latchkey",
         "DATABASE_URL": f"sqlite:///{tmp_path}/latchkey.sqlite3",
     }
     assert {name: found[name] for name in expected} == expected

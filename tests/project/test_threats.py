@@ -121,7 +121,7 @@ def test_the_sites_own_user_cannot_look_around_wipe_or_configure_redis(shared: S
     with pytest.raises(redis.AuthenticationError):
         nobody.get("anything")
     ours: Any = redis.Redis.from_url(shared.url(shared.address.port or 0))
-    assert ours.set("gate:test", 1, px=10), "or this test means nothing"
+    assert ours.set("latchkey:test", 1, px=10), "or this test means nothing"
     for words in (
         "CONFIG GET requirepass", "CONFIG SET maxmemory 1", "FLUSHALL", "FLUSHDB", "KEYS *", "DEBUG SLEEP 0",
         "SHUTDOWN NOSAVE", "ACL LIST", "ACL SETUSER mallory on nopass ~* +@all", "MONITOR", "REPLICAOF NO ONE",
@@ -137,7 +137,7 @@ def test_a_bell_whose_answer_is_lost_is_still_one_promise_and_one_sms(site: Stac
     person, mobile = site.person(), number()
     assert person.token
     before = proxy.dropped
-    proxy.drop_reply(b"gate:")
+    proxy.drop_reply(b":cooldown:")
     answer = person.ask(mobile)
     assert proxy.dropped == before + 1, "or this test means nothing"
     assert (answer.status_code, answer.json()["state"]) == (202, "queued")
@@ -151,7 +151,7 @@ def test_a_gate_whose_answer_is_lost_belongs_to_who_shut_it(site: Stack, proxy: 
     person, mobile = site.person(), number()
     assert person.token
     before = proxy.dropped
-    proxy.drop_reply(b"gate:")
+    proxy.drop_reply(b":cooldown:")
     answer = person.ask(mobile)
     assert proxy.dropped == before + 1, "or this test means nothing"
     assert answer.status_code == 202, answer.text

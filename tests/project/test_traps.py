@@ -228,7 +228,7 @@ def test_a_push_goes_where_the_layer_listens(stack: Stack) -> None:
     page.wait_for("connection", state="live")
     (channel,) = set(raw(stack).pubsub_channels("*__group__browser.*")) - before
     layer = get_channel_layer()
-    assert channel.decode().startswith(f"{settings.LAYER_PREFIX}__group__browser.")
+    assert channel.decode().startswith(f"{settings.KEY_PREFIX}__group__browser.")
 
     listener = raw(stack).pubsub(ignore_subscribe_messages=True)
     listener.subscribe(channel)
@@ -241,7 +241,7 @@ def test_a_push_goes_where_the_layer_listens(stack: Stack) -> None:
             heard.append(layer.deserialize(message["data"]))
     listener.close()
     assert heard
-    group = channel.decode().removeprefix(f"{settings.LAYER_PREFIX}__group__")
+    group = channel.decode().removeprefix(f"{settings.KEY_PREFIX}__group__")
     assert all(event.keys() == {"type", "group"} and event["group"] == group for event in heard), heard
     assert [event["type"] for event in heard][:2] == ["delivery.accepted", "delivery.changed"]
 

@@ -26,7 +26,7 @@ if "LATCHKEY_TEST_DIR" not in os.environ:
 SETTINGS = (
     *("SMS_", "ALTCHA", "YUNTONGXUN_", "ALIYUN_", "TENCENT_", "TWILIO_", "APPRISE_"),
     *("SIGN_UP", "PASSWORD_", "SECRET_KEY_FALLBACKS"),
-    *("REDIS_URL", "DATABASE_URL", "BROKER_URL", "QUEUE_NAME"),
+    *("REDIS_URL", "DATABASE_URL", "BROKER_URL", "QUEUE_NAME", "KEY_PREFIX"),
     *("PUBLIC_ORIGIN", "ALLOWED_HOSTS", "TRUSTED_PROXIES", "HOST", "PORT", "SOCKETS"),
 )
 for name in [name for name in os.environ if name.startswith(SETTINGS) and name != "HOSTNAME"]:

@@ -145,6 +145,8 @@ class Stack:
             "VAR_DIR": str(folder),
             "PORT": str(self.ports[0]),
             "SECRET_KEY": secrets.token_urlsafe(40),
+            "KEY_PREFIX": "latchkey",
+            # Of its own: all stacks share one RabbitMQ.
             "QUEUE_NAME": f"test{secrets.token_hex(4)}",
             "SMS_PER_HOUR": "100000",
             "SMS_PER_DAY": "100000",

@@ -100,7 +100,7 @@ def site(module_site: Site) -> Iterator[Site]:
     """The site, with its provider well."""
     yield module_site
     module_site.provider.mode = "ok"
-    for key in module_site.stack.redis.scan_iter("circuit:*"):
+    for key in module_site.stack.redis.scan_iter("*:circuit:*"):
         module_site.stack.redis.delete(key)
 
 
@@ -201,7 +201,7 @@ def test_an_account_made_later_gets_its_code_by_the_next_request(site: Site) -> 
     site.stack.user("newly-made", mobile=f"+86{mobile}")
     # The cooldown goes by.
     site.stack.rows("UPDATE tasks_delivery SET resend_at = created_at")
-    for key in site.stack.redis.scan_iter("gate:*"):
+    for key in site.stack.redis.scan_iter("*:cooldown:*"):
         site.stack.redis.delete(key)
     person = site.newcomer()
     assert person.ask(mobile).status_code == 202

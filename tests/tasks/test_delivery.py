@@ -132,7 +132,7 @@ def wait_for_row(stack: Stack, mobile: str, state: str, seconds: float = 15) -> 
 
 def gate_is_shut(stack: Stack, delivery_id: str) -> bool:
     """Tell whether a delivery holds its number's gate."""
-    return any(stack.redis.get(key) == delivery_id for key in stack.redis.scan_iter("gate:*"))
+    return any(stack.redis.get(key) == delivery_id for key in stack.redis.scan_iter("*:cooldown:*"))
 
 
 def wait_until_gate_opens(stack: Stack, delivery_id: str) -> None:

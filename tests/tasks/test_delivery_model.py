@@ -586,7 +586,7 @@ def test_the_row_minds_the_cooldown_when_redis_has_forgotten_it(site: None) -> N
 
 def pass_cooldown() -> None:
     """Make every cooldown a thing of the past, in Redis and in the rows."""
-    for key in redis.client().scan_iter("gate:*"):
+    for key in redis.client().scan_iter("*:cooldown:*"):
         redis.client().delete(key)
     moved = timedelta(seconds=COOLDOWN + 1)
     Delivery.objects.update(created_at=F("created_at") - moved, resend_at=F("resend_at") - moved)

@@ -61,7 +61,7 @@ def site(parts: Site) -> Iterator[Site]:
     yield parts
     parts.first.mode = parts.second.mode = "ok"
     parts.second.answers.set()
-    for key in parts.stack.redis.scan_iter("circuit:*"):
+    for key in parts.stack.redis.scan_iter("*:circuit:*"):
         parts.stack.redis.delete(key)
 
 
@@ -125,20 +125,20 @@ def test_a_provider_that_has_rested_is_tried_again_and_comes_back(site: Site) ->
     for _ in range(5):
         site.stack.person().ask(number())
         site.stack.wait_for_state("sent")
-    assert site.stack.redis.exists("circuit:yuntongxun:open"), "or this test means nothing"
+    assert site.stack.redis.exists("latchkey:circuit:yuntongxun:open"), "or this test means nothing"
     # Time passes.
-    site.stack.redis.delete("circuit:yuntongxun:open")
+    site.stack.redis.delete("latchkey:circuit:yuntongxun:open")
     site.first.mode = "ok"
     site.stack.person().ask(number())
     site.stack.wait_for_state("sent")
     assert site.gateways() == ["yuntongxun"]
-    assert not site.stack.redis.exists("circuit:yuntongxun:faults")
+    assert not site.stack.redis.exists("latchkey:circuit:yuntongxun:faults")
 
 
 def test_when_every_provider_is_down_the_first_whose_turn_it_is_gets_another_try(site: Site) -> None:
     site.first.mode = site.second.mode = "503"
     for name in ("yuntongxun", "aliyun"):
-        site.stack.redis.set(f"circuit:{name}:open", 5, ex=60)
+        site.stack.redis.set(f"latchkey:circuit:{name}:open", 5, ex=60)
     site.first.mode = "ok"
     site.stack.person().ask(number())
     site.stack.wait_for_state("sent")

@@ -58,12 +58,12 @@ AGE_ROWS = (
     "UPDATE tasks_delivery SET created_at = {created_at}, resend_at = {resend_at}",
 )
 AGE_REDIS = """
-for _, key in ipairs(redis.call('KEYS', 'counted:*')) do
+for _, key in ipairs(redis.call('KEYS', '*:counted:*')) do
   if redis.call('TYPE', key).ok == 'zset' then
     for _, id in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -60000, id) end
   end
 end
-for _, pattern in ipairs({'gate:*', 'challenge:*'}) do
+for _, pattern in ipairs({'*:cooldown:*', '*:challenge:*'}) do
   for _, key in ipairs(redis.call('KEYS', pattern)) do
     redis.call('PEXPIRE', key, math.max(redis.call('PTTL', key) - 60000, 1))
   end

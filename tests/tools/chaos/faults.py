@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # What is in a request to Redis or RabbitMQ whose reply gets lost: the gate's script, the doorbell, the worker's look
 # into the queue, the push; Basic.Publish and Basic.Ack.
-REDIS_COMMANDS = {"the gate's EVALSHA": b"gate:", "LPUSH": b"LPUSH", "BRPOP": b"BRPOP", "PUBLISH": b"PUBLISH"}
+REDIS_COMMANDS = {"the decision's EVAL": b":cooldown:", "LPUSH": b"LPUSH", "BRPOP": b"BRPOP", "PUBLISH": b"PUBLISH"}
 RABBITMQ_COMMANDS = {"Basic.Publish": b"\x00\x3c\x00\x28", "Basic.Ack": b"\x00\x3c\x00\x50"}
 # Seconds after SIGTERM: those that a send in flight may take, and some for a busy machine.
 CLEAN_END = 30.0
