@@ -129,7 +129,8 @@ def watch() -> int:
 
 def _is_news(name: str) -> bool:
     try:
-        return bool(redis.client().set(redis.key("pumping", keys.hashed("range", name)), 1, nx=True, ex=WARN_EVERY_SECONDS))
+        told = redis.key("pumping", keys.hashed("range", name))
+        return bool(redis.client().set(told, 1, nx=True, ex=WARN_EVERY_SECONDS))
     except redis.Unavailable:
         return True
 

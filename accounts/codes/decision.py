@@ -64,11 +64,14 @@ class Question:
                 ],
             }
         )
-        entry: tuple[str, bytes] | None = settings.HUEY.queue_entry(send_sms_code.s(delivery_id))
-        # False when the queue is in RabbitMQ: then the task can only be enqueued afterwards.
-        self.enqueues = entry is not None
-        self._queue, self._entry = entry or ("", b"")
+        # The queue's list and the task's entry; nothing when the queue is in RabbitMQ.
+        self._enqueue: tuple[str, bytes] | None = settings.HUEY.queue_entry(send_sms_code.s(delivery_id))
         self._channel, self._message = published(delivery.group(browser), delivery.ACCEPTED)
+
+    @property
+    def enqueues(self) -> bool:
+        """Whether an accepted request has its task enqueued with it. Otherwise that is done afterwards."""
+        return self._enqueue is not None
 
     def ask(self) -> Decision:
         """Return the decision. Raises redis.Unavailable."""
@@ -97,11 +100,15 @@ class Question:
 
     def _ask(self) -> Decision:
         keys = [cooldown.key(self.mobile), self._challenge, limits.WARM, *(counter.key for counter in self.counters)]
+        names: list[str] = [self._challenge]
+        values: list[str | bytes] = [self.delivery_id, self._channel, self._message]
+        if self._enqueue is not None:
+            queue, entry = self._enqueue
+            names.append(queue)
+            values.append(entry)
         with redis.client().pipeline(transaction=True) as pipe:
             pipe.eval(ISSUE, len(keys), *keys, self._request)
-            pipe.eval(
-                ANNOUNCE, 2, self._challenge, self._queue, self.delivery_id, self._entry, self._channel, self._message
-            )
+            pipe.eval(ANNOUNCE, len(names), *names, *values)
             said, _announced = pipe.execute()
         return Decision(**json.loads(said))
 

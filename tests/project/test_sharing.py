@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import secrets
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis
 
 from project.run import valkey
 from tests.support.numbers import number
-from tests.support.stack import Stack, wait_until
+from tests.support.stack import ROOT, Stack, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BUDGET = 2
+# As docs/operators.md gives them to a site that shares its Redis.
+RIGHTS = "~latchkey:* ~huey.*.latchkey &latchkey*"
 # What tells two sites apart, and what their keys begin with.
 APART = {
     "by KEY_PREFIX": [{"KEY_PREFIX": name, "QUEUE_NAME": ""} for name in ("one", "other")],
@@ -33,18 +37,27 @@ LOOK = "from tasks.routing import circuit_breaker; print('open:', circuit_breake
 
 @pytest.fixture(scope="module", params=APART, ids=str)
 def sites(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Stack]]:
-    """Two sites with one Redis database and, as a copy of a site has it, one SECRET_KEY."""
+    """Two sites with one Redis database and, as a copy of a site has it, one SECRET_KEY. None may touch the other's."""
     folder = tmp_path_factory.mktemp("shared")
     valkey.ensure(folder)
-    shared = {
-        "REDIS_URL": valkey.url(folder),
+    admin: Any = Redis.from_url(valkey.url(folder))
+    address = urlsplit(valkey.url(folder))
+    for name in ("one", "other"):
+        rights = RIGHTS.replace("latchkey", name).split()
+        assert admin.execute_command(
+            "ACL", "SETUSER", name, "on", ">secret", *rights, "+@all", "-@admin", "-@dangerous"
+        )
+    urls = [f"redis://{name}:secret@{address.hostname}:{address.port}/0" for name in ("one", "other")]
+    shared: dict[str, Any] = {
         "SECRET_KEY": secrets.token_urlsafe(40),
         "SMS_BUDGET_HOUR": str(BUDGET),
         "SMS_BUDGET_RESERVE": "0",
     }
     with ExitStack() as ends:
         names = APART[request.param]
-        yield [ends.enter_context(Stack(folder / f"site{n}", **shared, **names[n])) for n in range(2)]
+        yield [
+            ends.enter_context(Stack(folder / f"site{n}", REDIS_URL=urls[n], **(shared | names[n]))) for n in range(2)
+        ]
     valkey.owned.pop(folder / "valkey").server.kill()
 
 
@@ -79,6 +92,10 @@ def test_no_page_is_told_of_the_other_site(sites: list[Stack]) -> None:
 
 def test_all_that_a_site_keeps_begins_with_its_prefix(sites: list[Stack]) -> None:
     """Keys, channels and the queue: what another program keeps in the same database can have any other name."""
+    page = ROOT.joinpath("docs", "operators.md").read_text()
+    assert all(f"`{right}" in page or f"{right}`" in page for right in RIGHTS.split()), (
+        "docs/operators.md says otherwise"
+    )
     found = {str(key) for key in sites[0].redis.scan_iter("*")}
     found |= {str(channel) for channel in sites[0].redis.pubsub_channels("*")}
     assert {name for name in found if "cooldown" in name}, "or this test means nothing"
