@@ -107,7 +107,7 @@ def test_a_request_whose_answer_was_lost_is_accepted_once(server: Any, settings:
 
 
 def test_who_is_refused_has_written_nothing(server: Any, settings: Any) -> None:
-    """T-8: neither by the cooldown, nor by a limit, nor for want of a proof; not a counter, a task or a push."""
+    """Neither by the cooldown, nor by a limit, nor for want of a proof; not a counter, a task or a push."""
     settings.SMS_PER_HOUR = 1
     server.set(limits.WARM, 1)
     listener = server.pubsub(ignore_subscribe_messages=True)
