@@ -1,4 +1,4 @@
-"""How a visitor proves who they are: a password, or a code that was checked already."""
+"""How visitors sign in: with a password, or with a code that has been checked already."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from accounts.throttling import failed_attempts
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who a visitor says they are, looked up once: what is counted and what is opened cannot differ."""
+    """The account that a visitor claims, looked up once, so that guesses count for the account that is signed in to."""
 
     user: User | None
-    # What the guess at the password counts for: accounts/throttling/failed_attempts.py.
+    # What a guess at the password counts towards: accounts/throttling/failed_attempts.py.
     subject: str
 
 
@@ -36,10 +36,10 @@ class PasswordBackend(ModelBackend):
         claim: Claim | None = None,
         **_: object,
     ) -> User | None:
-        """Return the user, or None for unknown, wrong and inactive alike. `claim` is given in place of `username`.
+        """Return the user, or None for unknown, wrong and inactive alike. `claim` may replace `username`.
 
-        The same hashes are computed on every path (ASVS 5.0, 6.3.8): here for an unknown name; Django's own
-        check does it for a user without a usable password.
+        The same hashes are computed on every path (ASVS 5.0, 6.3.8): here for an unknown name, by Django's own check
+        for a user without a usable password.
         """
         if password is None or (username is None and claim is None):
             return None
@@ -48,18 +48,18 @@ class PasswordBackend(ModelBackend):
             for spelling in spellings(password):
                 make_password(spelling)
             return None
-        # The password first: an inactive user's answer may not come sooner than a wrong one's.
+        # The password is checked first: the answer for an inactive user takes as long as that for a wrong password.
         right = user.check_password(password)
         return user if right and self.user_can_authenticate(user) else None
 
 
 class CodeBackend(ModelBackend):
-    """Takes the proof that a code was checked. A bare number proves nothing and is not an argument."""
+    """Takes the proof that a code was checked. A number alone proves nothing and is not accepted."""
 
     def authenticate(  # type: ignore[override]
         self, request: HttpRequest | None, verified: Verified | None = None, **_: object
     ) -> User | None:
-        """Return the number's user, made now if SIGN_UP allows, or None."""
+        """Return the number's user, created if there is none and SIGN_UP allows it, or None."""
         if verified is None:
             return None
         user = User.objects.of_mobile(verified.mobile, make=settings.SIGN_UP)
@@ -67,7 +67,7 @@ class CodeBackend(ModelBackend):
 
 
 def meant(identity: str) -> str:
-    """Return what a visitor means, in its one spelling: a mobile number in E.164, else a username in small letters."""
+    """Return the canonical form of what a visitor has typed: a mobile number in E.164, else a lower-case username."""
     try:
         return canonical(identity)
     except BadMobile:
@@ -75,13 +75,13 @@ def meant(identity: str) -> str:
 
 
 def find(identity: str) -> User | None:
-    """Return the user of a username or a mobile number in any spelling. The two never mix."""
+    """Return the user with this username or mobile number, in any spelling. No username looks like a number."""
     name = meant(identity)
     users = User.objects.filter(mobile=name) if name.startswith("+") else User.objects.filter(username__lower=name)
     return users.first()
 
 
 def claim_of(identity: str) -> Claim:
-    """Look up who a visitor says they are."""
+    """Look up the account that a visitor claims."""
     user = find(identity)
     return Claim(user, failed_attempts.of_account(user.pk if user else None, meant(identity)))

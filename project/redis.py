@@ -1,4 +1,4 @@
-"""The one Redis client of this process, for scripts and pushes. Its time-outs are short: a visitor waits for it."""
+"""The Redis client of web and worker, and the names of all keys. Its time-outs are short: a visitor waits for it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 # What redis-py raises when the server is away, hung, full or read-only.
 Unavailable = redis.RedisError
-# The connection broke: whether the command was done is not known. A time-out is no such case: the server may be hung.
+# The connection broke, and the command may have been carried out. It can be sent again at once.
 Lost = redis.ConnectionError
+# No answer in time: the server may hang, so nothing is sent again.
 Silent = redis.TimeoutError
 
 
-# The key may have been set anew by somebody else meanwhile. Compare and delete in one step, or it is theirs that goes.
+# Somebody else may have set the key meanwhile: compare and delete in one step, or their value is deleted.
 DELETE_IF = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
@@ -31,16 +32,16 @@ def key(*parts: str) -> str:
 
 
 def client() -> Redis:
-    """Return the client of django-redis's pool. It never repeats a command by itself.
+    """Return a client of django-redis's pool. It never repeats a command by itself.
 
-    A repeated `SET NX` whose first reply was lost says no to the one who holds the key.
+    After a `SET NX` whose reply was lost, a repetition would answer no to the one who holds the key.
     """
     connection: Redis = get_redis_connection("default")
     return connection
 
 
 def connection() -> Any:
-    """Return a connection of one's own, beside the pool's. It connects when the first command is sent."""
+    """Return a new connection with the pool's settings, outside the pool. It connects with the first command."""
     pool = client().connection_pool
     return pool.connection_class(**pool.connection_kwargs)
 

@@ -1,4 +1,4 @@
-"""The gate of a number: shut for the cooldown by whoever was accepted, opened early only by the same one."""
+"""The cooldown of a number: the accepted request starts it, and only that request can end it early."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ logger = logging.getLogger(__name__)
 
 
 def key(mobile: str) -> str:
-    """Return the gate's key. The number is in it as a keyed hash only, whatever it is asked for."""
+    """Return the key of a number's cooldown. It holds a keyed hash of the number, and is the same for every purpose."""
     return redis.key("cooldown", keys.hashed("mobile", mobile))
 
 
 def give_back(mobile: str, delivery_id: str) -> None:
-    """Let the number ask again at once, if this delivery shut its gate. Never raises: the gate opens by itself too."""
+    """End the number's cooldown, if this delivery has started it. Never raises: it ends anyway."""
     try:
         redis.delete_if(key(mobile), delivery_id)
     except redis.Unavailable as error:

@@ -1,13 +1,12 @@
-"""What one may ask for: limits for a number, a range of numbers, an address, a browser, and the whole site.
+"""How many codes may be requested: limits for a number, a range of numbers, an IP address, a browser, and the site.
 
-Each is a window that slides, as the carriers' own do: a sorted set in Redis holds the ids of the requests that count
-and when each came, and is looked at in the same script that shuts the gate. The rows are the truth behind them: an
-emptied Redis is filled from the table, so that a restart forgets no limit. What was certainly not sent is taken out
-again. A request that is accepted and then not sent, because nobody may have an account for its number, counts like any
-other.
+Each limit is a sliding window, like the carriers' own: a sorted set in Redis holds the ids of the requests that count
+and when each came. `accounts/codes/issue.lua` checks them and starts the cooldown in one step. The rows are the truth
+behind them: an emptied Redis is filled from the table, so a restart forgets no limit. A request of which certainly
+nothing was sent is taken out again; a decoy counts like any other request.
 
-A browser that has signed in with the number before (`own`) is counted apart from everybody else, so that no stranger
-can use up what its owner needs (OWASP, device cookies).
+A known device, a browser that has signed in with the number before (`own`), is counted apart from everybody else, so
+that no stranger can use up what the owner needs (OWASP, device cookies).
 """
 
 from __future__ import annotations
@@ -33,45 +32,45 @@ logger = logging.getLogger(__name__)
 
 HOUR_SECONDS = 3600
 DAY_SECONDS = 86400
-# A range is what carriers rent out: all numbers that differ in their last four digits only.
+# Carriers rent out ranges of numbers that differ in their last four digits only.
 RANGE_DIGITS = 4
-# Requests an hour from one address for each that may be sent. What is given back does not count against the others, so
-# this is what ends a flood while the provider refuses everything.
+# Requests an hour from one IP address for each SMS that it may have. This ends a flood while a provider refuses
+# everything: requests that are taken out of the other counters stay in this one.
 REQUESTS_PER_SMS = 5
-# The limit of what nobody limits.
+# A limit that is never reached.
 NONE = 2**31
-# Says that the counters are complete. An emptied Redis has lost it, and they are counted anew from the rows.
-# So they are after a change of SECRET_KEY, which gives every counter another name: the mark is named by the key too.
+# Marks the counters as complete. An emptied Redis has lost the mark, and they are counted anew from the rows. A change
+# of SECRET_KEY gives every counter another name, and therefore the mark as well.
 WARM = redis.key("counted", "warm", keys.hashed("limits", "")[:8])
 
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """One limit that a request counts on."""
+    """One limit, and the requests that count towards it."""
 
-    # Its name in the log.
+    # For the log.
     name: str
     key: str
     most: int
     # How long a request counts.
     life_seconds: int
-    # From so many on, a visitor is asked to prove to be no robot.
+    # The count from which on a visitor has to solve a proof of work.
     near: int
-    # Whether a request that was certainly not sent is taken out again.
+    # Whether a request of which certainly nothing was sent is taken out again.
     returns: bool = True
 
 
 def counters(*, mobile: str, address: str, browser: str, own: bool) -> list[Counter]:
-    """Return every counter of a request. `mobile` is E.164, `address` and `browser` are keyed hashes.
+    """Return the counters of a request. `mobile` is E.164, `address` and `browser` are keyed hashes.
 
-    `own` says that the browser has signed in with this number before.
+    `own` says that the browser is a known device: it has signed in with this number before.
     """
     who = "own" if own else "any"
     number = keys.hashed("mobile", mobile)
     number_range = keys.hashed("prefix", mobile[:-RANGE_DIGITS])
     budget = settings.SMS_BUDGET_HOUR
     most = budget if own else budget - settings.SMS_BUDGET_RESERVE
-    # Strangers prove from the second request for one number on; its owner's browser has proved enough.
+    # Strangers solve a proof of work from the second request for one number on, known devices never for that.
     second = NONE if own else 1
     return [
         Counter("number, hour", _key(who, "hour", number), settings.SMS_PER_HOUR, HOUR_SECONDS, second),
@@ -100,23 +99,23 @@ def _hourly(name: str, key: str, most: int) -> Counter:
 
 
 def of_row(row: Delivery) -> list[Counter]:
-    """Return the counters of a request by its row."""
+    """Return the counters of a request, given its row."""
     return counters(mobile=row.mobile, address=row.address, browser=row.browser, own=row.own)
 
 
 def give_back(row: Delivery) -> None:
-    """Count a request no more that was certainly not sent. Never raises: it stops counting by itself, too.
+    """Stop counting a request of which certainly nothing was sent. A failing Redis is only logged.
 
-    The row first: it is what an emptied Redis is filled from.
+    The row is changed first: an emptied Redis is filled from it.
     """
     Delivery.objects.filter(pk=row.pk).update(counted=False)
     take_out(row.pk, [counter for counter in of_row(row) if counter.returns])
 
 
 def forgive(mobile: str) -> int:
-    """Count nothing of the last day for a number any more, open its gate, and return how many requests that were.
+    """Stop counting a number's requests of the last day, end its cooldown, and return how many requests there were.
 
-    An operator says so, or its owner has shown that it is theirs. Raises redis.Unavailable or django.db.Error.
+    For an operator, or after the owner has signed in. Raises redis.Unavailable or django.db.Error.
     """
     rows = list(Delivery.objects.filter(mobile=mobile, counted=True, created_at__gt=ago(timedelta(days=1))))
     Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(counted=False, resend_at=Now())
@@ -127,7 +126,7 @@ def forgive(mobile: str) -> int:
 
 
 def take_out(delivery_id: str, of: list[Counter]) -> None:
-    """Take a request out of some counters. Never raises."""
+    """Take a request out of these counters. Never raises: its window ends anyway."""
     try:
         with redis.client().pipeline(transaction=False) as pipe:
             for counter in of:
@@ -138,9 +137,9 @@ def take_out(delivery_id: str, of: list[Counter]) -> None:
 
 
 def count_anew(client: Redis) -> None:
-    """Fill counters and gates of an emptied Redis from the rows, so that a restart forgets no limit and no cooldown."""
+    """Fill an emptied Redis with the counters and cooldowns that the rows tell of."""
     now_ms = _now_ms(client)
-    # By key: the requests, and how many milliseconds ago each was.
+    # Key of a counter -> id of a request -> when it came, in ms.
     found: dict[str, dict[str, int]] = {}
     lives: dict[str, int] = {}
     rows = Delivery.objects.filter(created_at__gt=ago(timedelta(days=1))).annotate(now=Now())
@@ -151,8 +150,8 @@ def count_anew(client: Redis) -> None:
                 found.setdefault(counter.key, {})[row.pk] = now_ms - age_ms
                 lives[counter.key] = counter.life_seconds
     running = Delivery.objects.filter(created_at__gt=ago(timedelta(hours=1)), resend_at__gt=Now()).annotate(now=Now())
-    # All or none: the mark never stands without the counters. Another process may be counting on already, which does
-    # no harm: a request counts once whoever adds it.
+    # One transaction: the mark is never there without the counters. Another process may do the same at the same time:
+    # a request counts once, whoever adds it.
     with client.pipeline() as pipe:
         for row in running.order_by("-created_at"):
             left_ms = (row.resend_at - row.now) // timedelta(milliseconds=1) + 1

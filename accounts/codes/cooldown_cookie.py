@@ -1,9 +1,9 @@
-"""The wait for a number that somebody else has asked for, or this browser itself before it took its request back.
+"""The countdown for a number whose cooldown another browser has started, or this one before it withdrew its request.
 
-No row of the browser's tells of it. The number's gate does: which one, a cookie says until it opens, so that a reload
-shows the seconds again. It is signed for this browser and for as long as the wait that it was told of: kept for longer,
-or somewhere else, it tells nobody when somebody asks for that number again. It costs nothing where nobody waits. With
-Redis away no seconds are shown, and nothing else changes: whether a code may be asked for is never decided here.
+This browser has no row of it, so a cookie names the cooldown, and a reload shows the seconds again. The cookie is
+signed for this browser and until the end of that cooldown: kept longer or copied elsewhere, it does not reveal that
+somebody requests a code for the number again. Without Redis no countdown is shown. The cookie decides nothing: whether
+a code may be requested is up to accounts/codes/issue.lua.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SALT = "latchkey.wait"
 
 
 def remember(response: HttpResponse, mobile: str, seconds: float, own: str) -> None:
-    """Have the browser `own` remember whose gate it waits for, and until when. The number is a keyed hash in it."""
+    """Set the cookie: which cooldown the browser `own` waits for, and until when. The number is a keyed hash."""
     response.set_cookie(
         COOKIE,
         signing.dumps([cooldown.key(mobile), time.time() + seconds, own], salt=SALT),
@@ -36,7 +36,7 @@ def remember(response: HttpResponse, mobile: str, seconds: float, own: str) -> N
 
 
 def forget(response: HttpResponse, cookies: Mapping[str, str]) -> None:
-    """Have the browser forget it, if it does remember."""
+    """Delete the cookie, if there is one."""
     if COOKIE in cookies:
         response.delete_cookie(COOKIE, samesite="Lax")
         response.cookies[COOKIE]["httponly"] = True
@@ -44,7 +44,7 @@ def forget(response: HttpResponse, cookies: Mapping[str, str]) -> None:
 
 
 def left(cookies: Mapping[str, str], own: str | None) -> float:
-    """Return for how many seconds the gate stays shut that the browser `own` was told of; 0 if it waits for none."""
+    """Return how many seconds the browser `own` still has to wait, 0 without a valid cookie."""
     try:
         name, until, told = signing.loads(cookies.get(COOKIE, ""), salt=SALT)
     except signing.BadSignature:
@@ -53,7 +53,7 @@ def left(cookies: Mapping[str, str], own: str | None) -> float:
     if told != own or seconds <= 0:
         return 0.0
     try:
-        # Sooner, if it was opened meanwhile; no later, whoever has shut it again.
+        # Sooner if the cooldown was ended early, never later if another one has begun.
         left_ms: int = redis.client().pttl(name)
         return max(0.0, min(seconds, left_ms / 1000))
     except redis.Unavailable:

@@ -116,4 +116,4 @@ def _enqueue(delivery_id: str) -> None:
     try:
         send_sms_code(delivery_id)
     except Exception as error:  # noqa: BLE001  (a broker may raise what it likes; the request is accepted already)
-        logger.warning("delivery %s is not rung for: %s", delivery_id[:8], type(error).__name__)
+        logger.warning("delivery %s is not enqueued yet: %s", delivery_id[:8], type(error).__name__)

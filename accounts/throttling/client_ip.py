@@ -1,4 +1,4 @@
-"""Where a request comes from, believed only as far as our own proxies vouch for it."""
+"""The IP address of a visitor, taken from X-Forwarded-For only as far as our own proxies have written it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from project import keys
 
 log = logging.getLogger(__name__)
 
-# An address as RFC 7239, 6 writes a node: a port may follow, and an IPv6 address has brackets then.
+# A node as in RFC 7239, section 6: a port may follow, and an IPv6 address has brackets then.
 NODE = re.compile(r"(?:\[(?P<bracketed>[^\[\]]+)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5})")
-# Seconds between two warnings: a proxy that is set up wrongly writes each request in the same way.
+# Seconds between two warnings: a misconfigured proxy spoils every request in the same way.
 WARN_EVERY = 60.0
 _warned_at = float("-inf")
 
@@ -28,14 +28,14 @@ def client_address(request: HttpRequest) -> str:
 
 
 def hashed_address(request: HttpRequest) -> str:
-    """Return the keyed hash that stands for the visitor in counters and rows."""
+    """Return the keyed hash of the visitor's address, for counters and rows."""
     return keys.hashed("address", _counted(client_address(request)))
 
 
 def socket_address(scope: dict[str, Any]) -> str:
-    """Return what is counted as the address of a visitor who opens a socket, from its ASGI scope. It is not hashed."""
+    """Return the address that a socket counts towards, from its ASGI scope. It is not hashed."""
     peer = str((scope.get("client") or [""])[0])
-    # Several lines are one list in the order in which they came (RFC 9110, 5.3). WSGI has joined a request's already.
+    # Several lines are one list, in their order (RFC 9110, 5.3). WSGI joins them for a request.
     lines = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
     return _counted(_believed(peer, ",".join(lines)))
 
@@ -43,15 +43,15 @@ def socket_address(scope: dict[str, Any]) -> str:
 def _believed(peer: str, forwarded: str) -> str:
     """Return the address to believe, given the peer that connects to us and the list in X-Forwarded-For.
 
-    Each of our TRUSTED_PROXIES appends the address that it saw to X-Forwarded-For; what stands left of
-    those was written by the visitor and is not looked at (ASVS 5.0, 4.1.3 and 15.3.4).
+    Each of our TRUSTED_PROXIES appends the address that it saw to X-Forwarded-For. Everything left of those was
+    written by the visitor and is ignored (ASVS 5.0, 4.1.3 and 15.3.4).
 
-    Where a proxy's word cannot be read, the proxy's own address counts: such visitors share its limits,
-    which is stricter than to believe text that anybody may have written.
+    If a proxy's entry cannot be read, the proxy's own address counts: such visitors share its limits, which is
+    stricter than to believe what anybody may have written.
     """
     if not settings.TRUSTED_PROXIES:
         return peer
-    # A list may have empty places, which count for nothing (RFC 9110, 5.6.1.2).
+    # Empty elements of a list do not count (RFC 9110, 5.6.1.2).
     nodes = [node for part in forwarded.split(",") if (node := part.strip(" \t"))]
     if len(nodes) < settings.TRUSTED_PROXIES:
         _warn(f"names {len(nodes)} of the {settings.TRUSTED_PROXIES} addresses that TRUSTED_PROXIES expects")
@@ -59,7 +59,7 @@ def _believed(peer: str, forwarded: str) -> str:
     node = nodes[-settings.TRUSTED_PROXIES]
     address = _address(node)
     if address is None:
-        # Its shape tells an operator what the proxy writes; whose address it may be is nobody's business.
+        # Only its shape is logged: it tells an operator what the proxy writes, and may hold a visitor's address.
         _warn(f"has no address where the visitor's is expected, but {re.sub('[0-9A-Fa-f]', 'x', node[:60])!r}")
         return peer
     return address
@@ -77,13 +77,13 @@ def _address(node: str) -> str | None:
         return None
     if isinstance(ip, ipaddress.IPv4Address):
         return str(ip)
-    # A proxy that listens on both kinds of address writes an IPv4 visitor as ::ffff:203.0.113.7. The zone names a
-    # network card of the proxy (RFC 4007, 11): it is no part of the visitor's address.
+    # A dual-stack proxy writes an IPv4 visitor as ::ffff:203.0.113.7. A zone (RFC 4007, 11) names a network interface
+    # of the proxy and is not part of the visitor's address.
     return str(ip.ipv4_mapped or ipaddress.IPv6Address(int(ip)))
 
 
 def _warn(problem: str) -> None:
-    """Log that a proxy's word cannot be read, at most once a minute."""
+    """Log that a proxy's entry cannot be read, at most once a minute."""
     global _warned_at
     now = time.monotonic()
     if now - _warned_at < WARN_EVERY:
@@ -93,7 +93,7 @@ def _warn(problem: str) -> None:
 
 
 def _counted(address: str) -> str:
-    """Return what is counted for an address: an IPv6 visitor owns a whole /64."""
+    """Return what an address counts as: an IPv6 visitor has a whole /64."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

@@ -1,17 +1,17 @@
-"""Wrong guesses in a row, counted before anything is hashed or compared, each in three places.
+"""Failed attempts in a row. Each guess is counted before anything is hashed or compared, in three places.
 
-- What is guessed at: an account's password, or a number's codes, whichever code it is (NIST SP 800-63B-4, 3.1.3.2: a
-  new code does not reset the count). From some guess on there are pauses, each twice the last. What counts is what was
-  meant: an account has one count, whatever name, number or spelling was typed.
-- The address that the guesses come from, so that one guess at each of a thousand accounts stops as well.
-- The two together, so that one address alone can neither pause an account for others more than once, nor use up the
-  wrong codes that a number has. This bucket without the others would pass both attacks.
+- For the secret: an account's password, or all the codes of a number together (NIST SP 800-63B-4, 3.1.3.2: a new code
+  does not reset the count). After some guesses there are pauses, each twice as long as the last. An account has one
+  count, whatever name, number or spelling was typed.
+- For the IP address, so that one guess at each of a thousand accounts is stopped as well.
+- For both together, so that one address alone can neither pause an account for others more than once, nor use up the
+  wrong codes that a number has. This count alone would let both attacks pass.
 
-A browser that has signed in to the account before (`own`) is counted apart from all that: no stranger's guesses pause
-it, whatever they do (OWASP, device cookies). Nobody is locked out whole: floods of passwords leave codes open, and the
-other way round (ASVS 5.0, 6.1.1).
+A known device, a browser that has signed in to the account before (`own`), is counted apart from all that: strangers
+cannot pause it (OWASP, device cookies). Nobody is locked out entirely: too many wrong passwords leave codes open, and
+the other way round (ASVS 5.0, 6.1.1).
 
-They stand in the database: Redis may be away or empty, and neither lets a guesser begin anew.
+The counts are in the database: a Redis that is away or empty gives nobody new attempts.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ KEPT = timedelta(days=1)
 
 
 class Paused(Exception):
-    """Too many guesses: nothing was looked at or counted. The visitor sees how long to wait, and the other way in."""
+    """Too many failed attempts: this one was neither counted nor compared. The visitor sees how long to wait."""
 
     def __init__(self, seconds: float) -> None:
         """Keep how many seconds are left."""
@@ -73,7 +73,7 @@ class Paused(Exception):
 
 
 class Locked(Exception):
-    """This number's codes are switched off. The visitor is sent to the password, or to the operator."""
+    """Too many wrong codes: this number's codes are locked. The visitor is sent to the password, or to the operator."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
-"""Device cookies: a browser that has signed in to an account is known there, and strangers' guesses are not its own.
+"""Device cookies: a browser that has signed in to an account has counters of its own there.
 
-OWASP, "Slow down online guessing attacks with device cookies". The cookie lets nobody in and shows nobody anything: it
-only decides on which counters a request counts, so that a stranger who uses up an account's or a number's limits does
-not lock its owner out. It is signed, and names the accounts by keyed hashes only. It outlives a sign-out, since that is
-when it is needed; a new password ends what it says of that account's password, in every browser but the one where it
-was set, once that one signs in again.
+OWASP, "Slow down online guessing attacks with device cookies". The cookie signs nobody in and reveals nothing. It only
+selects the counters of a request, so that a stranger who uses up the limits of an account or a number does not lock its
+owner out. It is signed, and holds keyed hashes of the accounts. It outlives a sign-out, because it is needed then. A
+new password invalidates it for that account's password; the next sign-in sets it again.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ COOKIE = "__Host-device" if settings.SESSION_COOKIE_SECURE else "device"
 SALT = "latchkey.device"
 # From the last time that this browser signed in.
 LIFETIME = timedelta(days=365)
-# A family's browser. Of more accounts, the oldest is forgotten; each is one tag for its password, one for its codes.
+# Enough for a shared family computer; the oldest go first. An account has one tag for its password, one for its codes.
 MOST_TAGS = 10
 
 
@@ -42,7 +41,7 @@ def knows_number(request: HttpRequest, mobile: str) -> bool:
 
 
 def remember(request: HttpRequest, response: HttpResponse, user: User) -> None:
-    """Have the browser remember that it has signed in to this account."""
+    """Set the cookie: this browser has signed in to this account."""
     tags = [_tag(what) for what in _said_of(user)]
     tags += [tag for tag in _tags(request) if tag not in tags]
     response.set_cookie(
@@ -60,7 +59,7 @@ def _said_of(user: User) -> list[str]:
 
 
 def _account(user: User) -> str:
-    # With the password's hash in it: whoever knew the former one has no counters of their own any more.
+    # With the password's hash: a browser that knew a former password is no longer a known device.
     return f"account {user.pk} {user.password}"
 
 
@@ -78,7 +77,7 @@ def _has(request: HttpRequest, what: str) -> bool:
 
 
 def _tags(request: HttpRequest) -> list[str]:
-    """Return what the browser's cookie says, nothing if it has none or if it is not ours or too old."""
+    """Return the tags in the browser's cookie; none if it is missing, forged or too old."""
     try:
         return cast("list[str]", signing.loads(request.COOKIES.get(COOKIE, ""), salt=SALT, max_age=LIFETIME))
     except signing.BadSignature:

@@ -1,8 +1,7 @@
-"""Proof of humanity without a third party: ALTCHA. The visitor's browser works for a second, and nobody is looked at.
+"""Proof of work without a third party (ALTCHA): the visitor's browser computes for a second, and nobody is tracked.
 
-It does not tell a person from a machine: it makes each request cost something, which hurts who asks by the thousand.
-A challenge says nothing about whom it was given to, and lies nowhere until it is solved: it is signed, and believed for
-that. A solution works once.
+It does not tell people from machines. It makes each request cost something, which hurts those who send thousands.
+A challenge is signed and not stored, and holds nothing about the visitor. A solution works once.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ from project import keys, redis
 
 logger = logging.getLogger(__name__)
 
-# What every browser does by itself, and fast. The stronger scrypt and Argon2 would come as WebAssembly, which our
-# Content-Security-Policy refuses.
+# Built into every browser, and fast. The stronger scrypt and Argon2 need WebAssembly, which our
+# Content-Security-Policy forbids.
 ALGORITHM = "PBKDF2/SHA-256"
-# Rounds of a single try. So few that handing out a challenge and checking a solution cost us half a millisecond each;
-# how many tries the browser needs at most is ALTCHA_COST.
+# Rounds of PBKDF2 for one try, so that making a challenge and checking a solution take the server half a millisecond.
+# ALTCHA_COST is how many tries the browser needs at most.
 ROUNDS = 1000
-# Seconds to solve it and to send it in. A slow phone with the hardest of them needs some ten.
+# Seconds to solve a challenge and send the solution. A slow phone needs about ten for the hardest.
 LIFETIME = 5 * 60
-# Seconds that a used one is remembered beyond its end: the clocks of two web machines are never quite the same.
+# Seconds that a used solution is remembered after it has expired, as the clocks of two web machines differ.
 SLACK = 60
 # Characters. A real one has about 600.
 LONGEST = 2000
 
 
 class Needed(Exception):
-    """A limit is near, and this visitor may be a machine. The visitor's browser is given a small sum to work out."""
+    """A limit is near, and the request came without a solution. The visitor's browser is given a challenge."""
 
 
 def challenge() -> dict[str, Any]:
@@ -42,7 +41,7 @@ def challenge() -> dict[str, Any]:
     made = create_challenge(
         ALGORITHM,
         ROUNDS,
-        # From 0 on: a lower half that is never drawn would be work that only the honest do.
+        # From 0 on: with a lower bound, attackers would simply skip the work below it.
         counter=secrets.randbelow(settings.ALTCHA_COST),
         expires_at=int(time.time()) + LIFETIME,
         hmac_secret=keys.derive("altcha"),
@@ -51,10 +50,10 @@ def challenge() -> dict[str, Any]:
 
 
 def verify(payload: str) -> bool:
-    """Tell whether this is the solution of a challenge of ours, and use it up: a second time it is none.
+    """Tell whether `payload` solves a challenge that we have signed, and use it up: it is not accepted a second time.
 
-    `payload` is the form's field `altcha`, whatever a stranger has written into it. Raises project.redis.Unavailable
-    when it cannot be known whether it was used before.
+    It is the form's field `altcha`, and may hold anything. Raises project.redis.Unavailable when nobody knows whether
+    it was used before.
     """
     if not isinstance(payload, str) or not 0 < len(payload) <= LONGEST:
         return False
@@ -64,13 +63,13 @@ def verify(payload: str) -> bool:
             verify_solution(solved, keys.derive("altcha", secret)).verified
             for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
         )
-    except Exception as error:  # noqa: BLE001  (a stranger's JSON: the library reads it, and stumbles in many ways)
+    except Exception as error:  # noqa: BLE001  (a stranger's JSON: the library raises all kinds of errors)
         logger.info("proof refused: unreadable, %s", type(error).__name__)
         return False
     if not right:
         logger.info("proof refused: forged, wrong or too late")
         return False
-    # Signed by us from here on. Two requests can bring the same one at once: SET NX says yes to only one of them.
+    # Two requests can bring the same solution at once. SET NX succeeds for only one of them.
     parameters = solved.challenge.parameters
     left = max(1, int((parameters.expires_at or 0) - time.time())) + SLACK
     fresh = redis.client().set(redis.key("proof", parameters.nonce), 1, nx=True, ex=left)
