@@ -19,7 +19,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import codes, responses, sessions
 from accounts.backends import claim_of
 from accounts.codes import cooldown_cookie
-from accounts.first_page import first_page
 from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, WithdrawForm, sent
 from accounts.live import state as live
 from accounts.models import User
@@ -47,7 +46,7 @@ def login(request: HttpRequest) -> HttpResponse:
     """Show both ways in; take a username or mobile number and a password."""
     if request.method != "POST":
         destination = PasswordForm(request.GET).destination(request)
-        return first_page(request, lambda: render(request, responses.PAGE, {"next": destination}))
+        return render(request, responses.PAGE, {"next": destination})
     form = PasswordForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()

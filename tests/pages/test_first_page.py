@@ -1,4 +1,4 @@
-"""The sign-in page that is made once for everybody who comes for the first time: still each visitor's own."""
+"""The sign-in page of a new visitor: it is rendered for each of them, with DEBUG off as with DEBUG on."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.conf import settings as site
 from django.test import Client
 
-from accounts import first_page
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
 
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="(\w{64})"')
@@ -18,8 +19,7 @@ NONCE = re.compile(r'nonce="([^"]+)"')
 
 
 @pytest.fixture(autouse=True)
-def _nothing_made(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_page, "_pages", {})
+def _in_production(settings: Any) -> None:
     settings.DEBUG = False
 
 
@@ -35,11 +35,33 @@ def plain(answer: Response) -> str:
     return NONCE.sub("nonce", TOKEN.sub("token", answer.content.decode()))
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_changed_template_is_seen_by_the_next_visitor(settings: Any, tmp_path: Path, debug: bool) -> None:
+    """Nothing is kept of the page that an earlier visitor was shown, so a site looks alike to its developer."""
+    settings.DEBUG = debug
+    before = visit().content.decode()
+    assert "Changed here" not in before
+    page = (site.BASE_DIR / "templates" / "accounts" / "login.html").read_text()
+    (tmp_path / "accounts").mkdir()
+    (tmp_path / "accounts" / "login.html").write_text(page.replace("<h1>", "<h1>Changed here: "))
+    settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": [tmp_path, site.BASE_DIR / "templates"]}]
+    assert "Changed here" in visit().content.decode()
+
+
+def test_a_changed_setting_is_seen_by_the_next_visitor(settings: Any) -> None:
+    assert "phone.js" not in _with_dev_phone(settings, on=False)
+    assert "phone.js" in _with_dev_phone(settings, on=True)
+
+
+def _with_dev_phone(settings: Any, *, on: bool) -> str:
+    settings.DEV_PHONE = on
+    return re.sub(r"\.[0-9a-f]{12}\.", ".", visit().content.decode())
+
+
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_the_second_visitor_gets_what_the_first_one_got(language: str, settings: Any) -> None:
-    """But for the token and the nonce, which fit the cookie and the policy of the same answer."""
+def test_each_visitor_has_a_token_and_a_nonce_of_their_own(language: str, settings: Any) -> None:
+    """They fit the cookie and the policy of the same answer; everything else is the same for all new visitors."""
     pages = [visit(language) for _ in range(3)]
-    assert len(first_page._pages) == 1, "or this test means nothing"
     settings.DEBUG = True
     made = visit(language)
     assert {plain(page) for page in pages} == {plain(made)}
@@ -48,13 +70,14 @@ def test_the_second_visitor_gets_what_the_first_one_got(language: str, settings:
         assert len(set(TOKEN.findall(html))) == 1
         (nonce,) = set(NONCE.findall(html))
         assert f"'nonce-{nonce}'" in page["Content-Security-Policy"]
-        assert b"\xff" not in page.content
-        assert b"\xfe" not in page.content
     for own in (TOKEN, NONCE):
         assert len({own.search(page.content.decode())[1] for page in pages}) == 3  # type: ignore[index]
     for name in ("sessionid", "csrftoken"):
         assert len({page.cookies[name].value for page in pages}) == 3
     assert {page["Vary"] for page in pages} == {made["Vary"]}
+    for name in ("Cookie", "Accept-Language"):
+        assert name in made["Vary"]
+    assert all("no-store" in page["Cache-Control"] for page in pages), "no cache on the way keeps a token"
 
 
 def test_each_language_has_its_own() -> None:
@@ -75,10 +98,9 @@ def test_a_form_of_it_is_taken(db: None) -> None:
     assert browser.post("/login/", form, headers={"Host": "127.0.0.1"}).status_code == 403
 
 
-def test_what_is_asked_for_with_the_address_is_not_kept_for_others() -> None:
+def test_what_an_address_asks_for_is_not_shown_to_others() -> None:
     wanted = visit(path="/login/?next=/password/").content.decode()
     assert 'value="/password/"' in wanted
-    assert first_page._pages == {}
     assert "/password/" not in visit().content.decode()
 
 
