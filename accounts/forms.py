@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -39,26 +39,6 @@ def sent(request: HttpRequest) -> Mapping[str, Any]:
     if not isinstance(body, dict) or not all(isinstance(value, str | bool) for value in body.values()):
         raise BadRequest("the body is not a JSON object of texts")
     return body
-
-
-class Shared:
-    """A field that all forms of its kind share. Django copies each one for each form, for forms that change theirs."""
-
-    def __deepcopy__(self, _memo: object) -> Self:
-        """Return the field itself: nothing of a request is kept in it."""
-        return self
-
-
-class Text(Shared, forms.CharField):
-    """A text."""
-
-
-class Choice(Shared, forms.ChoiceField):
-    """One of a few texts."""
-
-
-class Yes(Shared, forms.BooleanField):
-    """A box that is ticked or not."""
 
 
 class Form(forms.Form):
@@ -111,7 +91,7 @@ class ProvenForm(Form):
     """A form that may carry a proof of work; accounts/throttling/proof_of_work.py checks it."""
 
     # Too long is none, and no fault to name.
-    altcha = Text(required=False, strip=False)
+    altcha = forms.CharField(required=False, strip=False)
 
 
 class PasswordForm(ProvenForm):
@@ -119,10 +99,10 @@ class PasswordForm(ProvenForm):
 
     words = {"username": "USERNAME_FORMAT", "password": "PASSWORD_FORMAT"}
 
-    username = Text(max_length=64)
+    username = forms.CharField(max_length=64)
     # As typed: no strip, no case (ASVS 5.0, 6.2.8). How long it must be is a rule for new ones.
-    password = Text(strip=False, max_length=MOST_CHECKED)
-    remembered = Yes(required=False)
+    password = forms.CharField(strip=False, max_length=MOST_CHECKED)
+    remembered = forms.BooleanField(required=False)
 
     def clean_username(self) -> str:
         """Take a username or a mobile number."""
@@ -144,8 +124,8 @@ class CodeRequestForm(ProvenForm):
 
     words = {"mobile": "MOBILE_FORMAT", "purpose": "PURPOSE_UNKNOWN"}
 
-    mobile = Text(max_length=64)
-    purpose = Choice(choices=[(purpose, purpose) for purpose in PURPOSES], required=False)
+    mobile = forms.CharField(max_length=64)
+    purpose = forms.ChoiceField(choices=[(purpose, purpose) for purpose in PURPOSES], required=False)
 
     def clean_mobile(self) -> str:
         """Take any spelling of a number, make it the one."""
@@ -160,7 +140,7 @@ class WithdrawForm(Form):
     """Take back what was asked for."""
 
     # What the page shows of the number, or the number itself: a page that is behind takes nothing newer back.
-    number = Text(max_length=64, required=False)
+    number = forms.CharField(max_length=64, required=False)
 
     def means(self, mobile: str) -> bool:
         """Tell whether it is about this number (E.164). Without a number it is about whichever is the last."""
@@ -179,9 +159,9 @@ class CodeForm(Form):
     words = {"code": "SMS_CODE_WRONG", "mobile": "MOBILE_FORMAT"}
 
     # No strip: it would take line breaks and full-width spaces away as well.
-    code = Text(max_length=32, strip=False)
-    mobile = Text(max_length=64, required=False)
-    remembered = Yes(required=False)
+    code = forms.CharField(max_length=32, strip=False)
+    mobile = forms.CharField(max_length=64, required=False)
+    remembered = forms.BooleanField(required=False)
 
     def clean_code(self) -> str:
         """Take six ASCII digits; spaces and a dash between them are how people copy a code."""
