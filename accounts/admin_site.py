@@ -15,6 +15,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
 from accounts import views
+from project.web.http import Request
 
 
 class Site(AdminSite):
@@ -35,7 +36,7 @@ class Site(AdminSite):
         return redirect_to_login(request.GET.get(REDIRECT_FIELD_NAME) or index)
 
     def logout(  # type: ignore[override]
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+        self, request: Request, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Sign out as everywhere: the other tabs are told, and the browser forgets what it has."""
         return views.logout(request)

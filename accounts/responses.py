@@ -17,6 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.live.state import State, leaves
 from accounts.phone_numbers import example
+from project.web.http import Request
 
 PAGE = "accounts/login.html"
 
@@ -113,12 +114,12 @@ def withdrawn(mobile: str, *, gone: bool) -> Message:
 
 
 def state_reply(
-    request: HttpRequest, state: State, *, place: str, status: int, message: Message | None = None
+    request: Request, state: State, *, place: str, status: int, message: Message | None = None
 ) -> HttpResponse:
     """Answer with where things stand. `place` is where the message goes; without one it is cleared."""
     if wants_json(request):
         return JsonResponse({"code": "OK", "errmsg": "", **state.as_json()}, status=status)
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         # A session that began with this request has no socket yet: #live makes the page open one.
         names = ["delivery", "countdown", *(["live"] if request.session.modified else [])]
         return HttpResponse(leaves(state, *names) + _message(place, message), status=status)
@@ -126,7 +127,7 @@ def state_reply(
 
 
 def refusal(
-    request: HttpRequest,
+    request: Request,
     word: str,
     *,
     place: str,
@@ -151,7 +152,7 @@ def refusal(
         if tries_left is not None:
             body["tries_left"] = tries_left
         response = JsonResponse(body, status=status)
-    elif request.htmx:  # type: ignore[attr-defined]
+    elif request.htmx:
         shown = leaves(state, "delivery", "countdown") if state else ""
         response = HttpResponse(shown + _message(place, message), status=status)
     elif page:
@@ -163,7 +164,7 @@ def refusal(
     return response
 
 
-def proof_needed(request: HttpRequest, *, place: str, again: bool = False) -> HttpResponse:
+def proof_needed(request: Request, *, place: str, again: bool = False) -> HttpResponse:
     """Ask for a proof of humanity first (428, RFC 6585). A page works it out and sends its form again by itself.
 
     `again`: one was sent and did not count. Then the page waits for the visitor, or it would go round for ever.
@@ -173,7 +174,7 @@ def proof_needed(request: HttpRequest, *, place: str, again: bool = False) -> Ht
     if wants_json(request):
         body = {"code": "PROOF_NEEDED", "errmsg": message.text, "proof": resolve_url("proof")}
         return JsonResponse(body, status=428)
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         leaf = render_to_string("proof.html", {"place": place, "when": when, "oob": True})
         return HttpResponse(_message(place, message) + leaf, status=428)
     return _page(request, 428, None, {f"{place}_message": message, f"{place}_proof": when})
@@ -199,11 +200,11 @@ def away(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def gone_to(request: HttpRequest, url: str, **facts: str) -> HttpResponse:
+def gone_to(request: Request, url: str, **facts: str) -> HttpResponse:
     """Answer yes and send the visitor on; a program is told where it could go."""
     if wants_json(request):
         return JsonResponse({"code": "OK", "errmsg": "", "next": url, **facts})
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return HttpResponseClientRedirect(url)
     return HttpResponseRedirect(url)
 

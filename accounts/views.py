@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib import auth
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render, resolve_url
 from django.utils.translation import get_language
@@ -28,6 +28,7 @@ from accounts.throttling import failed_attempts, known_devices, proof_of_work
 from accounts.throttling.client_ip import hashed_address
 from project import redis
 from project.live.push import push, push_after
+from project.web.http import Request
 from tasks import delivery
 from tasks.delivery import withdraw as withdrawal
 
@@ -42,7 +43,7 @@ FORMS = {"/login/": "password", "/code/": "code", "/login/code/": "verify"}
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def login(request: HttpRequest) -> HttpResponse:
+def login(request: Request) -> HttpResponse:
     """Show both ways in; take a username or mobile number and a password."""
     if request.method != "POST":
         destination = PasswordForm(request.GET).destination(request)
@@ -75,7 +76,7 @@ def login(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
-def code(request: HttpRequest) -> HttpResponse:
+def code(request: Request) -> HttpResponse:
     """Ask for a code by SMS. 202 and the state, once it is sure to be sent or to say why not."""
     form = CodeRequestForm(sent(request))
     if not form.is_valid():
@@ -110,7 +111,7 @@ def code(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
-def withdraw(request: HttpRequest) -> HttpResponse:
+def withdraw(request: Request) -> HttpResponse:
     """Take back what was asked for last: it was the wrong number. Another may be asked for at once."""
     form = WithdrawForm(sent(request))
     own = browser_id.of(request.session)
@@ -133,7 +134,7 @@ def withdraw(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
-def login_code(request: HttpRequest) -> HttpResponse:
+def login_code(request: Request) -> HttpResponse:
     """Take the code from the SMS. The account is made on a number's first verified code."""
     form = CodeForm(sent(request))
     if not form.is_valid():
@@ -166,7 +167,7 @@ def login_code(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
-def logout(request: HttpRequest) -> HttpResponse:
+def logout(request: Request) -> HttpResponse:
     """End the session and give this browser a fresh one."""
     before = browser_id.of(request.session)
     # A visitor without a row has nothing to end, and ending nothing must leave no row behind.
@@ -182,7 +183,7 @@ def logout(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_GET
-def state(request: HttpRequest) -> HttpResponse:
+def state(request: Request) -> HttpResponse:
     """Give the live leaves, for a page whose socket is down, or the state for a program."""
     now = live.of_request(request)
     if responses.wants_json(request):
@@ -190,7 +191,7 @@ def state(request: HttpRequest) -> HttpResponse:
     return HttpResponse(live.leaves(now, "account", "delivery", "countdown"))
 
 
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
     """Answer a POST without a valid token: nothing was changed. The answer brings a token, and what was typed stays."""
     if responses.wants_json(request):
         return JsonResponse({"code": "CSRF", "errmsg": responses.errmsg("CSRF")}, status=403)
@@ -208,7 +209,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return render(request, "403_csrf.html", status=403)
 
 
-def _too_frequent(request: HttpRequest, own: str, mobile: str, seconds: float) -> HttpResponse:
+def _too_frequent(request: Request, own: str, mobile: str, seconds: float) -> HttpResponse:
     """Answer with the running state, not a bare error: this may be a second click on what works already."""
     state = live.of_request(request)
     # Another browser has asked for this number, or this one has taken it back: no row of it says to count.
@@ -235,7 +236,7 @@ def _may_guess(form: Form) -> bool:
         return True
 
 
-def _signed_in(request: HttpRequest, user: User, form: Form) -> HttpResponse:
+def _signed_in(request: Request, user: User, form: Form) -> HttpResponse:
     """Open the session, set what a page may show, tell the other tabs, and send the visitor on."""
     before = browser_id.of(request.session)
     key = request.session.session_key

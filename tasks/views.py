@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from huey.contrib.djhuey import HUEY
 
 from project import redis
+from project.web.http import Request
 from tasks import debug, sweeper
 from tasks.delivery import recovery
 from tasks.gateways import phone
@@ -66,7 +67,7 @@ def _broker_answers() -> bool:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def dev_phone(request: HttpRequest) -> HttpResponse:
+def dev_phone(request: Request) -> HttpResponse:
     """Show the phone that is a page; take its switches."""
     _only_in_development()
     if request.method == "POST":
@@ -75,11 +76,11 @@ def dev_phone(request: HttpRequest) -> HttpResponse:
             phone.switch(request.POST.get("mode", ""), int(times) if times.isascii() and times.isdigit() else 1)
         except ValueError:
             return HttpResponse("", status=422)
-        if not request.htmx:  # type: ignore[attr-defined]
+        if not request.htmx:
             return redirect("dev_phone")
     mode = phone.current_mode()
     context = {"messages": phone.messages(), "mode": mode.mode, "times": mode.times}
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return render(request, "dev/phone.html#mode", context | {"oob": True})
     return render(request, "dev/phone.html", context)
 
@@ -94,19 +95,19 @@ def dev_phone_messages(request: HttpRequest) -> JsonResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def dev_queue(request: HttpRequest) -> HttpResponse:
+def dev_queue(request: Request) -> HttpResponse:
     """Show the queue's self-test; POST starts one."""
     if not (settings.DEBUG or request.user.is_staff):
         raise PermissionDenied
     try:
         if request.method == "POST":
             debug.start()
-            if not request.htmx:  # type: ignore[attr-defined]
+            if not request.htmx:
                 return redirect("dev_queue")
         test = debug.current()
     except redis.Unavailable:
         return HttpResponse("", status=503)
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return render(request, "dev/queue.html#progress", {"test": test, "oob": True})
     return render(request, "dev/queue.html", {"test": test})
 

@@ -11,7 +11,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -30,6 +30,7 @@ from accounts.passwords.hashers import composed
 from accounts.throttling import failed_attempts, known_devices
 from accounts.throttling.client_ip import hashed_address
 from project.live.push import push_after
+from project.web.http import Request
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ CHANGED = "password_changed"
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def password(request: HttpRequest) -> HttpResponse:
+def password(request: Request) -> HttpResponse:
     """Show the form; take the present and the new password, and end every other session of the user."""
     user = request.user
     if not user.is_authenticated:
@@ -127,7 +128,7 @@ def _errmsg(word: str, field: str, *, seconds: float, tries_left: int | None) ->
 
 
 def _refusal(
-    request: HttpRequest,
+    request: Request,
     user: User,
     word: str,
     *,
@@ -152,18 +153,18 @@ def _refusal(
     )
 
 
-def _reauthenticate(request: HttpRequest, user: User) -> HttpResponse:
+def _reauthenticate(request: Request, user: User) -> HttpResponse:
     """Answer that the login is too long ago. The page itself says what to do, with the way there."""
     text = _("Please sign in again with a text message, then set a password within five minutes.")
     if responses.wants_json(request):
         return JsonResponse({"code": "REAUTHENTICATE", "errmsg": text, "next": _login()}, status=403)
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return HttpResponseClientRedirect(reverse("password"))
     return _page(request, user, message=responses.Message(text), status=403)
 
 
 def _page(
-    request: HttpRequest,
+    request: Request,
     user: User,
     *,
     message: responses.Message | None = None,
@@ -182,12 +183,12 @@ def _page(
     return render(request, PAGE, context, status=status)
 
 
-def _to_login(request: HttpRequest) -> HttpResponse:
+def _to_login(request: Request) -> HttpResponse:
     """Send a stranger to the login, and back here from it."""
     if responses.wants_json(request):
         body = {"code": "REAUTHENTICATE", "errmsg": _("Please sign in first."), "next": _login()}
         return JsonResponse(body, status=403)
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return HttpResponseClientRedirect(_login())
     return HttpResponseRedirect(_login())
 

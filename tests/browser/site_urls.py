@@ -14,12 +14,12 @@ from accounts.passwords import reauthentication
 from project.urls import handler400, urlpatterns
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
+    from project.web.http import Request
 
 __all__ = ["handler400", "urlpatterns"]
 
 
-def error(request: HttpRequest, name: str) -> HttpResponse:
+def error(request: Request, name: str) -> HttpResponse:
     """Answer as the site does when that has happened; under DEBUG Django would show pages of its own."""
     match name:
         case "400":
@@ -38,7 +38,7 @@ def error(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse(render_to_string(f"{name}.html"), status=429)
 
 
-def grow_old(request: HttpRequest) -> HttpResponse:
+def grow_old(request: Request) -> HttpResponse:
     """Let the visitor's sign-in be longer ago than a password may be set."""
     request.session.pop(reauthentication.KEY, None)
     return HttpResponse()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from accounts import responses
 from accounts.forms import CodeForm, CodeRequestForm, Form, PasswordForm, sent
+from project.web.http import Request
 from tests.tools.fuzz.numbers import SIGNS
 from tests.tools.fuzz.target import Target
 
@@ -92,14 +93,16 @@ def resolved(address: str) -> str:
 
 def any_next(wanted: str) -> None:
     """T-47: after a login a browser stays on this host, by whichever of the three ways it is sent on."""
-    request = RequestFactory(headers={"host": HOST, "accept": "text/html"}).post("/login/", {"next": wanted})
+    made = RequestFactory(headers={"host": HOST, "accept": "text/html"}).post("/login/", {"next": wanted})
+    # As middleware completes it.
+    request = cast("Request", made)
     destination = PasswordForm(request.POST).destination(request)
     assert destination == PasswordForm({"next": wanted}).destination(request)
     if not destination:
         return
     assert destination.startswith("/")
     for htmx, header in ((True, "HX-Redirect"), (False, "Location")):
-        request.htmx = HtmxDetails(request) if not htmx else _Htmx()  # type: ignore[attr-defined]
+        request.htmx = HtmxDetails(request) if not htmx else _Htmx(request)
         response = responses.gone_to(request, destination)
         target = response.headers[header]
         # As it stands on the wire.
@@ -110,7 +113,7 @@ def any_next(wanted: str) -> None:
             assert (there.scheme, there.netloc) == ("https", HOST)
 
 
-class _Htmx:
+class _Htmx(HtmxDetails):
     """A request of htmx's."""
 
     def __bool__(self) -> bool:
