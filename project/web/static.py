@@ -1,7 +1,11 @@
-"""Our files: made small, named by what is in them, and served from memory. No step before a start prepares them.
+"""Static files: minified, named by a hash of their content, compressed, and served from memory without collectstatic.
 
-A page calls a file by a name with a hash in it, and a browser keeps that for a year. The plain name, and a name whose
-hash is another version's, answer as well: a page that was open while a new version came goes on working.
+Pages refer to a file by its hashed name, which browsers cache for a year. The plain name works too, and so does the
+hash of another version: a page that was open during an update keeps working.
+
+WhiteNoise would need about as much code and a dependency more: subclasses for what it does not do (weights in Accept-Encoding, an ETag for
+each encoding, If-None-Match with a list, the hash of another version, the admin's files only with ADMIN=1), a storage
+and a finder for minifying and bundling, and collectstatic at each start, guarded against a second process.
 """
 
 from __future__ import annotations
@@ -26,141 +30,144 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-# No hidden file, nothing that leads out of its folder, nothing that a file system would not take.
+# Excludes hidden files, paths that leave the folder, and names that a file system rejects.
 NAME = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)*", re.ASCII)
 HASHED = re.compile(r"(?P<stem>.+)\.(?P<hash>[0-9a-f]{12})(?P<suffix>\.[^./]+)")
-# The files that are made smaller. Others' come small already.
-OURS = settings.BASE_DIR / "static"
-# Text says its charset, and XML is text (ASVS 5.0, 4.1.1).
+# Only our own files are minified: packages ship theirs minified.
+OWN_FILES = settings.BASE_DIR / "static"
+# Types that mimetypes may not know, or names differently on some systems.
 TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}
-# Files that go as one. Every page wants all of them, and together they are smaller: each can lean on the one before.
+# Every page needs all files of a bundle, and together they compress better.
 BUNDLES = {"page.js": ("django_htmx/htmx-2.min.js", "django_htmx/ext/hx-ws-2.min.js", "latchkey.js")}
-# Best first, by its name in Accept-Encoding.
-CODINGS = ("br", "gzip")
-# Named in a list, and not with a weight of nothing (RFC 9110, 12.5.3).
+# In order of preference.
+ENCODINGS = ("br", "gzip")
+# An encoding in the list of Accept-Encoding, unless its weight is zero (RFC 9110, 12.5.3).
 ACCEPTED = r"(?:^|,)\s*{}\s*(?:,|$|;(?!\s*q=0(?:\.0*)?\s*(?:,|$)))"
-FOREVER = "public, max-age=31536000, immutable"
-SHORTLY = "public, max-age=3600"
+CACHE_FOR_A_YEAR = "public, max-age=31536000, immutable"
+CACHE_FOR_AN_HOUR = "public, max-age=3600"
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it is served."""
+    """A file, or a bundle of files, as it is served."""
 
     name: str
     body: bytes
     type: str
     hash: str
-    # Of the newest file that it was made of.
-    modified: int
-    # The body by its coding, made when a browser first wants it.
-    coded: dict[str, bytes] = field(default_factory=dict)
+    # st_mtime_ns of the newest file in it.
+    modified_ns: int
+    # The compressed bodies, each made when a browser first accepts its encoding.
+    compressed: dict[str, bytes] = field(default_factory=dict)
 
     @property
-    def lasting_name(self) -> str:
-        """Return the name that nothing else will ever have."""
+    def hashed_name(self) -> str:
+        """Return the name with the hash of this content."""
         stem, dot, suffix = self.name.rpartition(".")
         return f"{stem}.{self.hash}.{suffix}" if dot else self.name
 
-    def in_coding(self, coding: str) -> bytes:
-        """Return the body in a coding."""
-        if coding not in self.coded:
-            self.coded[coding] = _compressed(self.body, coding)
-        return self.coded[coding]
+    def encoded(self, encoding: str) -> bytes:
+        """Return the body in an encoding."""
+        if encoding not in self.compressed:
+            self.compressed[encoding] = _compressed(self.body, encoding)
+        return self.compressed[encoding]
 
 
-# What has been asked for so far. Two threads may make the same file at once: both are right.
+# The files requested so far. If two threads build the same file at once, both results are equal.
 _files: dict[str, File] = {}
 
 
 def find(name: str) -> File | None:
-    """Return a file by its plain name."""
+    """Return a file by its plain name, None if there is none."""
     file = _files.get(name)
-    # While somebody works on them, files change.
+    # Under DEBUG a file may have been edited since.
     if file is None or settings.DEBUG:
         paths = [_path(part) for part in BUNDLES.get(name, (name,))]
         if None in paths:
             return None
         found = [path for path in paths if path]
-        modified = max(path.stat().st_mtime_ns for path in found)
-        if file is None or file.modified != modified:
-            file = _files[name] = _made(name, found, modified)
+        modified_ns = max(path.stat().st_mtime_ns for path in found)
+        if file is None or file.modified_ns != modified_ns:
+            file = _files[name] = _build(name, found, modified_ns)
     return file
 
 
-def find_asked(name: str) -> tuple[File | None, bool]:
-    """Return what an address means, and whether it is exactly the version that the address names."""
+def find_by_any_name(name: str) -> tuple[File | None, bool]:
+    """Return a file by its plain or a hashed name, and whether the hash is that of its present content."""
     parts = HASHED.fullmatch(name)
     if parts and (file := find(parts["stem"] + parts["suffix"])):
-        return file, file.lasting_name == name
+        return file, file.hashed_name == name
     return find(name), False
 
 
 class Storage(StaticFilesStorage):
-    """What `{% static %}` asks for an address."""
+    """The storage behind `{% static %}`."""
 
     def url(self, name: str | None) -> str:
-        """Return the address of this version of a file. One that is not there keeps its name, and is not found."""
+        """Return the URL with the hashed name. A missing file keeps its plain name, and its URL answers 404."""
         file = find(name or "")
-        return super().url(file.lasting_name if file else name)
+        return super().url(file.hashed_name if file else name)
 
 
 def serve(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Answer for files, before a session or a language is looked for."""
+    """Serve static files, before any middleware reads a session or a language."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(settings.STATIC_URL):
             return get_response(request)
-        file, exact = find_asked(request.path_info.removeprefix(settings.STATIC_URL))
+        file, exact = find_by_any_name(request.path_info.removeprefix(settings.STATIC_URL))
         if file is None:
             return get_response(request)
         if request.method not in {"GET", "HEAD"}:
             return HttpResponseNotAllowed(["GET", "HEAD"], content_type="text/plain; charset=utf-8")
-        return _answer(request, file, FOREVER if exact else "no-cache" if settings.DEBUG else SHORTLY)
+        return _answer(
+            request, file, CACHE_FOR_A_YEAR if exact else "no-cache" if settings.DEBUG else CACHE_FOR_AN_HOUR
+        )
 
     return middleware
 
 
 def icon(request: HttpRequest, name: str) -> HttpResponse:
-    """Send on who asks for an icon where it is without a page that names it."""
+    """Redirect from where browsers look for an icon, such as /favicon.ico, to the file."""
     return HttpResponseRedirect(staticfiles_storage.url(name))
 
 
-def _answer(request: HttpRequest, file: File, kept: str) -> HttpResponseBase:
+def _answer(request: HttpRequest, file: File, cache_control: str) -> HttpResponseBase:
     accepted = request.headers.get("Accept-Encoding", "")
-    coding = next((one for one in CODINGS if re.search(ACCEPTED.format(one), accepted)), "")
-    # A picture does not become smaller.
+    encoding = next((one for one in ENCODINGS if re.search(ACCEPTED.format(one), accepted)), "")
+    # Other images are compressed already.
     if file.type.startswith("image/") and "svg" not in file.type:
-        coding = ""
-    body = file.in_coding(coding) if coding else file.body
-    etag = f'"{file.hash}{coding}"'
+        encoding = ""
+    body = file.encoded(encoding) if encoding else file.body
+    etag = f'"{file.hash}{encoding}"'
     response = HttpResponse(body, content_type=file.type)
     if body is not file.body:
-        response["Content-Encoding"] = coding
+        response["Content-Encoding"] = encoding
     response["ETag"] = etag
-    response["Cache-Control"] = kept
+    response["Cache-Control"] = cache_control
     patch_vary_headers(response, ["Accept-Encoding"])
     return get_conditional_response(request, etag=etag, response=response) or response
 
 
 def _path(name: str) -> Path | None:
-    # Where there is no admin, its files are not there either.
+    # Without the admin (ADMIN=0), its files are not served either.
     hidden = name.startswith("admin/") and not settings.ADMIN
     found = finders.find(name) if NAME.fullmatch(name) and not hidden else None
     return Path(found) if found and Path(found).is_file() else None
 
 
-def _made(name: str, paths: list[Path], modified: int) -> File:
-    body = b"\n".join(_small(path) if path.is_relative_to(OURS) else path.read_bytes() for path in paths)
-    kind = TYPES.get(paths[0].suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    if kind.startswith("text/") or kind.endswith("xml"):
-        kind += "; charset=utf-8"
-    return File(name, body, kind, hashlib.sha256(body).hexdigest()[:12], modified)
+def _build(name: str, paths: list[Path], modified_ns: int) -> File:
+    body = b"\n".join(_minified(path) if path.is_relative_to(OWN_FILES) else path.read_bytes() for path in paths)
+    content_type = TYPES.get(paths[0].suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    # XML is text too, and text states its charset (ASVS 5.0, 4.1.1).
+    if content_type.startswith("text/") or content_type.endswith("xml"):
+        content_type += "; charset=utf-8"
+    return File(name, body, content_type, hashlib.sha256(body).hexdigest()[:12], modified_ns)
 
 
-def _small(path: Path) -> bytes:
-    """Return a file without its comments and its layout, which are for us."""
-    # Imported here: a worker and manage.py serve no files.
+def _minified(path: Path) -> bytes:
+    """Return a file without comments and white space."""
+    # Imported here because the worker and manage.py serve no files.
     import rcssmin
     import rjsmin
 
@@ -175,10 +182,10 @@ def _small(path: Path) -> bytes:
     return body
 
 
-def _compressed(body: bytes, coding: str) -> bytes:
-    """Return a body in a coding, or as it is when that is no larger."""
+def _compressed(body: bytes, encoding: str) -> bytes:
+    """Return a body in an encoding, or unchanged if that is no larger."""
     import brotli
 
-    # 10 and not 11: a quarter of a second for two percent, while the first visitor waits.
-    small = brotli.compress(body, quality=10) if coding == "br" else gzip.compress(body, 9, mtime=0)
-    return small if len(small) < len(body) else body
+    # Quality 11 saves 2 % more, but the first visitor would wait 0.25 s for it.
+    smaller = brotli.compress(body, quality=10) if encoding == "br" else gzip.compress(body, 9, mtime=0)
+    return smaller if len(smaller) < len(body) else body
