@@ -3,9 +3,9 @@
 Pages refer to a file by its hashed name, which browsers cache for a year. The plain name works too, and so does the
 hash of another version: a page that was open during an update keeps working.
 
-WhiteNoise would need about as much code and a dependency more: subclasses for what it does not do (weights in Accept-Encoding, an ETag for
-each encoding, If-None-Match with a list, the hash of another version, the admin's files only with ADMIN=1), a storage
-and a finder for minifying and bundling, and collectstatic at each start, guarded against a second process.
+WhiteNoise would need about as much code and a dependency more: subclasses for what it does not do (weights in
+Accept-Encoding, an ETag for each encoding, If-None-Match with a list, the hash of another version, the admin's files
+only with ADMIN=1), a storage and a finder for minifying and bundling, and collectstatic at each start.
 """
 
 from __future__ import annotations
