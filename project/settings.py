@@ -191,7 +191,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "project.web.static.serve",
     "project.web.compression.Pages",
-    "project.web.csp.CachedCSPMiddleware",
+    "csp.middleware.CSPMiddleware",
     "accounts.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "accounts.middleware.refuse_long_bodies",
