@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import codes, responses, sessions
+from accounts import codes, messages, responses, sessions
 from accounts.backends import claim_of
 from accounts.codes import cooldown_cookie
 from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, WithdrawForm, sent
@@ -123,7 +123,7 @@ def withdraw(request: Request) -> HttpResponse:
     if row and withdrawal.withdraw(row.pk):
         logger.info("delivery %s taken back", row.pk[:8])
         row.refresh_from_db(fields=["state", "withdrawn_at"])
-        message = responses.withdrawn(masked(row.mobile), gone=row.state not in withdrawal.STAYED)
+        message = messages.withdrawn(masked(row.mobile), gone=row.state not in withdrawal.STAYED)
     state = live.of_row(row, username=request.user.get_username())
     # Of whatever number it was: this page waits no more.
     push(delivery.group(own), live.WAIT_CHANGED, seconds=0)
@@ -194,7 +194,7 @@ def state(request: Request) -> HttpResponse:
 def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
     """Answer a POST without a valid token: nothing was changed. The answer brings a token, and what was typed stays."""
     if responses.wants_json(request):
-        return JsonResponse({"code": "CSRF", "errmsg": responses.errmsg("CSRF")}, status=403)
+        return JsonResponse({"code": "CSRF", "errmsg": messages.errmsg("CSRF")}, status=403)
     get_token(request)
     if request.headers.get("HX-Request") == "true":
         # latchkey.js sends the form again, once. Leaves, so that it takes this for an answer of ours.

@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
-from accounts import responses, sessions
+from accounts import messages, responses, sessions
 from accounts.forms import sent
 from accounts.live import revocation
 from accounts.live.state import SESSION_CHANGED
@@ -117,14 +117,14 @@ def _errmsg(word: str, field: str, *, seconds: float, tries_left: int | None) ->
             return _("This is not your current password. Tries left before a pause: %(tries)d.") % {"tries": tries_left}
         case "CREDENTIALS" if seconds:
             return _("This is not your current password. You can try again in %(time)s.") % {
-                "time": responses.how_long(seconds)
+                "time": messages.how_long(seconds)
             }
         case "CREDENTIALS":
             return _("This is not your current password.")
         case "PASSWORD_LIMIT":
-            return _("Too many wrong passwords. You can try again in %(time)s.") % {"time": responses.how_long(seconds)}
+            return _("Too many wrong passwords. You can try again in %(time)s.") % {"time": messages.how_long(seconds)}
         case _:
-            return responses.errmsg(word)
+            return messages.errmsg(word)
 
 
 def _refusal(
@@ -160,14 +160,14 @@ def _reauthenticate(request: Request, user: User) -> HttpResponse:
         return JsonResponse({"code": "REAUTHENTICATE", "errmsg": text, "next": _login()}, status=403)
     if request.htmx:
         return HttpResponseClientRedirect(reverse("password"))
-    return _page(request, user, message=responses.Message(text), status=403)
+    return _page(request, user, message=messages.Message(text), status=403)
 
 
 def _page(
     request: Request,
     user: User,
     *,
-    message: responses.Message | None = None,
+    message: messages.Message | None = None,
     changed: bool = False,
     status: int = 200,
 ) -> HttpResponse:
