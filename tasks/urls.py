@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from tasks import receipts, views
+from tasks import health, receipts
+from tasks.dev import views
 
 urlpatterns = [
-    path("healthz", views.healthz, name="healthz"),
-    path("readyz", views.readyz, name="readyz"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
     path("receipts/<slug:gateway>/<str:secret>/", receipts.receive, name="receipts"),
     # Consoles are filled in by hand, and a provider does not follow a redirect with its report.
     path("receipts/<slug:gateway>/<str:secret>", receipts.receive),
