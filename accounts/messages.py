@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.phone_numbers import example
 
@@ -22,75 +23,79 @@ class Message:
     seconds: int = 0
 
 
-def errmsg(code: str, *, seconds: float = 0, tries_left: int | None = None) -> str:
-    """Return the sentence for an error code of the JSON contract."""
-    match code:
+def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> str:
+    """Return what a stable word means, for people, in the request's language."""
+    match word:
         case "PARAM_MISSING":
-            return _("Something is missing. Please fill in every field.")
+            return _("Please fill in all required fields.")
         case "USERNAME_FORMAT":
-            return _("Write your username (5 to 20 letters, digits, - or _) or your mobile number.")
+            return _("Enter your username (5 to 20 letters, digits, - or _) or your mobile number.")
         case "PASSWORD_FORMAT":
-            return _("This password is too long to be checked.")
+            return _("This password is too long. Check it and try again.")
         case "MOBILE_FORMAT":
-            return _("This is not a mobile number we can send to. Write it like %(number)s.") % {"number": example()}
+            return _("We can't send text messages to this number. Enter a mobile number like %(number)s.") % {
+                "number": example()
+            }
         case "CREDENTIALS" if tries_left:
-            return _("The username or the password is not right. Tries left before a pause: %(tries)d.") % {
-                "tries": tries_left
-            }
+            return ngettext(
+                "Incorrect username or password. %(tries)d attempt left before sign-in is paused.",
+                "Incorrect username or password. %(tries)d attempts left before sign-in is paused.",
+                tries_left,
+            ) % {"tries": tries_left}
         case "CREDENTIALS" if seconds:
-            return _("The username or the password is not right. You can try again in %(time)s.") % {
-                "time": how_long(seconds)
-            }
+            return _("Incorrect username or password. Try again in %(time)s.") % {"time": how_long(seconds)}
         case "CREDENTIALS":
-            return _("The username or the password is not right.")
+            return _("Incorrect username or password.")
         case "PASSWORD_LIMIT":
-            return _("Too many wrong passwords. You can try again in %(time)s, or sign in with a text message.") % {
+            return _("Too many incorrect passwords. Try again in %(time)s, or sign in with a text message.") % {
                 "time": how_long(seconds)
             }
         case "CODE_LIMIT":
-            return _("Too many wrong codes. You can try again in %(time)s, or use your password.") % {
+            return _("Too many incorrect codes. Try again in %(time)s, or sign in with your password.") % {
                 "time": how_long(seconds)
             }
         case "CODES_SHUT":
-            return _("Codes for this number are switched off after too many wrong ones. Please use your password.")
+            return _("Codes for this number are locked after too many incorrect ones. Sign in with your password.")
         case "SMS_TOO_FREQUENT":
-            # Without seconds: the countdown beside it shows them, and a number in this sentence would stand still.
-            return _("A code was asked for a moment ago. You can ask again when the countdown is over.")
+            # No seconds: the countdown beside it has them, and this sentence would keep its first.
+            return _("We've just sent a code. You can request another when the timer ends.")
         case "SMS_LIMIT":
-            return _("Too many codes for now. Please try again in %(time)s, or use your password.") % {
+            return _("Too many codes requested. Try again in %(time)s, or sign in with your password.") % {
                 "time": how_long(seconds)
             }
         case "SMS_CODE_WRONG" if tries_left is None:
-            return _("A code has six digits.")
+            return _("Enter the 6-digit code.")
         case "SMS_CODE_WRONG" if tries_left:
-            return _("This is not the code. Tries left: %(tries)d.") % {"tries": tries_left}
+            return ngettext(
+                "Incorrect code. %(tries)d attempt left.", "Incorrect code. %(tries)d attempts left.", tries_left
+            ) % {"tries": tries_left}
         case "SMS_CODE_WRONG":
-            return _("This is not the code, and it was the last try. Please ask for a new one.")
+            return _("Incorrect code, and no attempts left. Request a new code.")
         case "SMS_CODE_EXPIRED":
-            return _("This code no longer works. Please ask for a new one.")
+            return _("This code is no longer valid. Request a new code.")
         case "PROOF_NEEDED":
-            return _("One moment: we check that you are no robot.")
+            return _("Just a moment: checking that you're human.")
         case "PROOF_AGAIN":
-            return _("That check did not count. Please tick the box and try once more.")
+            return _("The check didn't succeed. Tick the box and try again.")
         case "NO_ACCOUNT":
-            return _("There is no account for this number.")
+            return _("There's no account with this number.")
         case "UNAVAILABLE":
-            return _("This does not work right now, and nothing was sent. Please try again in a moment.")
+            return _("We're having technical problems, and nothing was sent. Please try again in a moment.")
         case _:
-            return _("This request was not understood.")
+            return _("We couldn't read this request.")
 
 
 def how_long(seconds: float) -> str:
-    """Return a duration in words that stay true while they are read."""
+    """Return how long to wait, as one says it: in words that stay true while they are read."""
     if seconds <= 60:
         return _("less than a minute")
-    return _("%(minutes)d min") % {"minutes": math.ceil(seconds / 60)}
+    return _("%(minutes)d minutes") % {"minutes": math.ceil(seconds / 60)}
 
 
 def withdrawn(mobile: str, *, gone: bool) -> Message:
-    """Return the message for a withdrawn request. `mobile` is masked; `gone`: its SMS may have been sent."""
+    """Return what to say of a request that was taken back. `mobile` is masked; `gone`: its SMS may have left."""
     if gone:
-        text = _("A message may still reach %(mobile)s, but its code no longer works. Please write the right number.")
+        text = _("A message may still reach %(mobile)s, but its code won't work. Enter the correct number.")
     else:
-        text = _("Nothing will be sent to %(mobile)s. Please write the right number.")
+        text = _("Nothing will be sent to %(mobile)s. Enter the correct number.")
     return Message(text % {"mobile": mobile}, calm=True)

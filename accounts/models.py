@@ -25,7 +25,7 @@ models.CharField.register_lookup(Lower)
 def not_a_number(value: str) -> None:
     """Refuse a username that could be taken for somebody's mobile number (ASVS 5.0, 6.3: one namespace each)."""
     if looks_like_mobile(value):
-        raise ValidationError(_("A username may not look like a mobile number."), code="like_mobile")
+        raise ValidationError(_("A username can't look like a mobile number."), code="like_mobile")
 
 
 def e164(value: str) -> None:
@@ -35,7 +35,7 @@ def e164(value: str) -> None:
     except BadMobile:
         right = ""
     if value != right:
-        raise ValidationError(_("Write the number as +8613800138000."), code="mobile")
+        raise ValidationError(_("Enter the number in the format +8613800138000."), code="mobile")
 
 
 class Users(UserManager["User"]):
@@ -70,9 +70,11 @@ class User(AbstractUser):
         _("username"),
         max_length=20,
         unique=True,
-        help_text=_("5 to 20 letters, digits, - and _. It may not look like a mobile number."),
+        help_text=_("5 to 20 letters, digits, hyphens or underscores. It can't look like a mobile number."),
         validators=[
-            RegexValidator(re.compile(rf"\A{USERNAME.pattern}\Z"), _("Write 5 to 20 letters, digits, - or _.")),
+            RegexValidator(
+                re.compile(rf"\A{USERNAME.pattern}\Z"), _("Enter 5 to 20 letters, digits, hyphens or underscores.")
+            ),
             not_a_number,
         ],
         error_messages={"unique": _("This username is taken.")},
@@ -84,9 +86,9 @@ class User(AbstractUser):
         null=True,
         blank=True,
         default=None,
-        help_text=_("As +8613800138000."),
+        help_text=_("For example +8613800138000."),
         validators=[e164],
-        error_messages={"unique": _("This number belongs to another account.")},
+        error_messages={"unique": _("This number is already used by another account.")},
     )
 
     objects: ClassVar[Users] = Users()
@@ -129,14 +131,14 @@ class Guesses(models.Model):
     key = models.CharField(primary_key=True, max_length=48, editable=False)
     # Of a pair, the key of what is guessed at: both are forgiven together.
     secret = models.CharField(max_length=48, blank=True, default="", db_default="", db_index=True, editable=False)
-    count = models.PositiveIntegerField(_("wrong guesses"), default=0, db_default=0)
-    last_at = models.DateTimeField(_("last guess"), db_default=Now())
+    count = models.PositiveIntegerField(_("failed attempts"), default=0, db_default=0)
+    last_at = models.DateTimeField(_("last attempt"), db_default=Now())
     # Nothing is looked at before this moment.
-    open_at = models.DateTimeField(_("open again"), db_default=Now())
+    open_at = models.DateTimeField(_("locked until"), db_default=Now())
 
     class Meta:
-        verbose_name = _("guesses")
-        verbose_name_plural = _("guesses")
+        verbose_name = _("failed attempts")
+        verbose_name_plural = _("failed attempts")
 
     def __str__(self) -> str:
         return f"{self.key[:16]}: {self.count}"

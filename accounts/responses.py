@@ -27,11 +27,14 @@ def wants_json(request: HttpRequest) -> bool:
 
 
 def state_reply(
-    request: Request, state: State, *, place: str, status: int, message: Message | None = None
+    request: Request, state: State, *, place: str, status: int, message: Message | None = None, done: str = ""
 ) -> HttpResponse:
-    """Answer with the present state. `place` names the form that shows the message; no message clears it."""
+    """Answer with the present state. `place` names the form that shows the message; no message clears it.
+
+    `done` is a sentence for a program's user; a page shows the state itself.
+    """
     if wants_json(request):
-        return JsonResponse({"code": "OK", "errmsg": "", **state.as_json()}, status=status)
+        return JsonResponse({"code": "OK", "errmsg": done, **state.as_json()}, status=status)
     if request.htmx:
         # A session that begins with this request has no socket yet: the leaf #live makes the page open one.
         names = ["delivery", "countdown", *(["live"] if request.session.modified else [])]
@@ -113,10 +116,10 @@ def away(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def gone_to(request: Request, url: str, **facts: str) -> HttpResponse:
-    """Redirect after success. A program gets the URL as `next`."""
+def gone_to(request: Request, url: str, *, done: str = "", **facts: str) -> HttpResponse:
+    """Redirect after a success. A program gets the URL as `next`, and `done`, a sentence for its user."""
     if wants_json(request):
-        return JsonResponse({"code": "OK", "errmsg": "", "next": url, **facts})
+        return JsonResponse({"code": "OK", "errmsg": done, "next": url, **facts})
     if request.htmx:
         return HttpResponseClientRedirect(url)
     return HttpResponseRedirect(url)

@@ -104,7 +104,8 @@ def code(request: Request) -> HttpResponse:
         return responses.proof_needed(request, place="code", again=bool(form.cleaned_data["altcha"]))
     except (codes.Unavailable, redis.Unavailable):
         return responses.refusal(request, "UNAVAILABLE", place="code", status=503, seconds=5)
-    response = responses.state_reply(request, live.of_row(row), place="code", status=202)
+    done = _("Your code is on its way.")
+    response = responses.state_reply(request, live.of_row(row), place="code", status=202, done=done)
     cooldown_cookie.forget(response, request.COOKIES)
     return response
 
@@ -174,7 +175,7 @@ def logout(request: Request) -> HttpResponse:
     if sessions.is_session(request):
         auth.logout(request)
     browser_id.replant(request.session)
-    response = responses.gone_to(request, resolve_url("home"))
+    response = responses.gone_to(request, resolve_url("home"), done=_("Signed out."))
     cooldown_cookie.forget(response, request.COOKIES)
     response.delete_cookie("username", samesite="Lax")
     response.cookies["username"]["secure"] = settings.SESSION_COOKIE_SECURE or ""
@@ -204,7 +205,7 @@ def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
     place = FORMS.get(request.path)
     # Only the browser itself writes this header. Of a stranger's form nothing comes back: one press would send it.
     if place and request.headers.get("Sec-Fetch-Site") == "same-origin":
-        text = _("Nothing was sent: this page had grown old, or your browser keeps no cookies. Please try once more.")
+        text = _("Nothing was sent: this page has expired, or your browser blocks cookies. Please try again.")
         return responses.refusal(request, "CSRF", place=place, status=403, text=text)
     return render(request, "403_csrf.html", status=403)
 
@@ -251,7 +252,7 @@ def _signed_in(request: Request, user: User, form: Form) -> HttpResponse:
     # 0: the cookie ends with the browser.
     request.session.set_expiry(age or 0)
     destination = form.destination(request) or resolve_url(settings.LOGIN_REDIRECT_URL)
-    response = responses.gone_to(request, destination, username=user.username)
+    response = responses.gone_to(request, destination, done=_("Signed in."), username=user.username)
     # For display on cached pages only. Nothing trusts it.
     response.set_cookie("username", user.username, max_age=age, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
     known_devices.remember(request, response, user)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils import timezone, translation
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from huey.contrib.djhuey import db_task
 from huey.exceptions import CancelExecution
 
@@ -153,9 +153,10 @@ def compose(row: Delivery) -> Message:
     minutes = max(1, math.ceil(life / 60))
     code = row.code
     with translation.override(row.language):
-        words = _("%(code)s is your Latchkey code. It works for %(minutes)d min. Tell it to nobody.") % {
-            "code": code,
-            "minutes": minutes,
-        }
+        words = ngettext(
+            "%(code)s is your Latchkey code. It expires in %(minutes)d minute. Don't share it with anyone.",
+            "%(code)s is your Latchkey code. It expires in %(minutes)d minutes. Don't share it with anyone.",
+            minutes,
+        ) % {"code": code, "minutes": minutes}
     text = f"{words}\n\n@{settings.PUBLIC_HOST} #{code}"
     return Message(to=row.mobile, code=code, minutes=minutes, seconds=seconds, text=text, reference=row.pk)

@@ -15,13 +15,13 @@ class Migration(migrations.Migration):
             name='Guesses',
             fields=[
                 ('key', models.CharField(editable=False, max_length=48, primary_key=True, serialize=False)),
-                ('count', models.PositiveIntegerField(db_default=0, default=0, verbose_name='wrong guesses')),
-                ('last_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last guess')),
-                ('open_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='open again')),
+                ('count', models.PositiveIntegerField(db_default=0, default=0, verbose_name='failed attempts')),
+                ('last_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last attempt')),
+                ('open_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='locked until')),
             ],
             options={
-                'verbose_name': 'guesses',
-                'verbose_name_plural': 'guesses',
+                'verbose_name': 'failed attempts',
+                'verbose_name_plural': 'failed attempts',
             },
         ),
     ]

@@ -37,7 +37,7 @@ class Longest:
 
     def get_help_text(self) -> str:
         """Return the rule, for people."""
-        return _("A password has at most %(most)d characters.") % {"most": LONGEST}
+        return _("A password can have at most %(most)d characters.") % {"most": LONGEST}
 
 
 class Common(CommonPasswordValidator):
@@ -53,7 +53,7 @@ class Common(CommonPasswordValidator):
         super().validate(password, user)
         if self._made_longer(password.lower()):
             raise ValidationError(
-                _("This is a common password made longer. Please choose other words."), code="password_too_common"
+                _("This password is too easy to guess. Choose a different one."), code="password_too_common"
             )
 
     def _made_longer(self, text: str) -> bool:
@@ -89,7 +89,7 @@ class SiteWords:
 
     def get_help_text(self) -> str:
         """Return the rule, for people."""
-        return _("The name of this site, your username and your number do not count towards the length.")
+        return _("This site's name, your username and your number don't count towards the length.")
 
 
 def _bare(text: str) -> str:

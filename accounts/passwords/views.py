@@ -15,6 +15,7 @@ from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
@@ -96,7 +97,8 @@ def password(request: Request) -> HttpResponse:
         return _refusal(request, user, "CREDENTIALS", field="current") if has_one else _reauthenticate(request, user)
     request.session[CHANGED] = True
     logger.info("user %s has a new password", user.pk)
-    return push_after(responses.gone_to(request, reverse("password")), revocation.group(user.pk), SESSION_CHANGED)
+    response = responses.gone_to(request, reverse("password"), done=_("Your new password is set."))
+    return push_after(response, revocation.group(user.pk), SESSION_CHANGED)
 
 
 def _replace(user: User, before: str) -> bool:
@@ -112,17 +114,19 @@ def _errmsg(word: str, field: str, *, seconds: float, tries_left: int | None) ->
     """Return what a stable word means on this page."""
     match word:
         case "PASSWORD_FORMAT" if field == "new":
-            return _("A new password has %(least)d to 128 characters.") % {"least": settings.PASSWORD_MIN_LENGTH}
+            return _("Choose a password of %(least)d to 128 characters.") % {"least": settings.PASSWORD_MIN_LENGTH}
         case "CREDENTIALS" if tries_left:
-            return _("This is not your current password. Tries left before a pause: %(tries)d.") % {"tries": tries_left}
+            return ngettext(
+                "Incorrect current password. %(tries)d attempt left before sign-in is paused.",
+                "Incorrect current password. %(tries)d attempts left before sign-in is paused.",
+                tries_left,
+            ) % {"tries": tries_left}
         case "CREDENTIALS" if seconds:
-            return _("This is not your current password. You can try again in %(time)s.") % {
-                "time": messages.how_long(seconds)
-            }
+            return _("Incorrect current password. Try again in %(time)s.") % {"time": messages.how_long(seconds)}
         case "CREDENTIALS":
-            return _("This is not your current password.")
+            return _("Incorrect current password.")
         case "PASSWORD_LIMIT":
-            return _("Too many wrong passwords. You can try again in %(time)s.") % {"time": messages.how_long(seconds)}
+            return _("Too many incorrect passwords. Try again in %(time)s.") % {"time": messages.how_long(seconds)}
         case _:
             return messages.errmsg(word)
 
@@ -155,7 +159,7 @@ def _refusal(
 
 def _reauthenticate(request: Request, user: User) -> HttpResponse:
     """Answer that the login is too long ago. The page itself says what to do, with the way there."""
-    text = _("Please sign in again with a text message, then set a password within five minutes.")
+    text = _("Sign in again with a text message, then set a password within five minutes.")
     if responses.wants_json(request):
         return JsonResponse({"code": "REAUTHENTICATE", "errmsg": text, "next": _login()}, status=403)
     if request.htmx:

@@ -66,7 +66,7 @@ class Front:
                 # It can only end here: what is missing is missing.
                 await send({"type": "http.response.body", "body": b""})
             else:
-                await say(complete, 500, "Something broke on our side.")
+                await say(complete, 500, "Something went wrong.")
 
 
 class ThisMachineOnly:

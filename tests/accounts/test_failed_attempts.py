@@ -138,7 +138,7 @@ def test_the_last_tries_are_counted_aloud(site: Stack, alice: str) -> None:
     assert told == [None] * 6 + [3, 2, 1, 0]
     page = visitor(site).page("/login/", username=alice, password=PASSWORD)
     assert page.status_code == 429
-    assert "Too many wrong passwords. You can try again in" in page.text
+    assert "Too many incorrect passwords. Try again in" in page.text
     assert "or sign in with a text message" in page.text
 
 

@@ -226,7 +226,7 @@ def test_live_regions_speak_once_and_not_each_second(visit: Callable[..., Visito
     heard = tab.page.evaluate("window.heard")
     assert heard, "or this test means nothing"
     assert any("Sent" in text for text in heard)
-    # "Next attempt in 5 s" and "in 4 s" are the same sentence.
+    # "Trying again in 5 s" and "in 4 s" are the same sentence.
     sentences = [re.sub(r"\d+ s", "N s", text) for text in heard]
     assert all(sooner != later for sooner, later in pairwise(sentences)), "\n".join(heard)
     # Of a wait one hears that it begins, and that it is over.

@@ -110,7 +110,7 @@ def test_a_number_that_somebody_else_has_asked_for_counts_down_here_too(
     tab.ask(mobile)
     tab.shows("sent", 1)
     late.ask(f"+86 {mobile[:3]} {mobile[3:]}")
-    late.says("#code-message", re.compile("You can ask again when the countdown is over"))
+    late.says("#code-message", re.compile("You can request another when the timer ends"))
     late.button_waits()
     second.shot(late, "429")
     assert 0 < late.seconds <= COOLDOWN
@@ -138,7 +138,7 @@ def test_a_wrong_code_says_how_many_tries_are_left_and_keeps_the_field(
     code = next(m.code for m in stack.phone.messages if m.to == f"+86{mobile}")
     wrong = f"{(int(code) + 1) % 1000000:06}"
     tab.enter(wrong)
-    tab.says("#verify-message", re.compile("Tries left: 4"))
+    tab.says("#verify-message", re.compile("Incorrect code. 4 attempts left"))
     assert tab("#code").input_value() == wrong
     assert tab.focused == "code"
     assert tab("#code").get_attribute("aria-invalid") == "true"
@@ -147,12 +147,12 @@ def test_a_wrong_code_says_how_many_tries_are_left_and_keeps_the_field(
     assert tab("#code").get_attribute("aria-invalid") is None, "it is being mended"
     for left in (3, 2, 1):
         tab.enter(f"{(int(code) + 1 + left) % 1000000:06}")
-        tab.says("#verify-message", re.compile(f"Tries left: {left}"))
+        tab.says("#verify-message", re.compile(rf"Incorrect code\. {left} attempts? left"))
     tab.enter(f"{(int(code) + 5) % 1000000:06}")
     tab.says("#verify-message", re.compile("last try"))
     visitor.shot(tab, "last-try")
     tab.enter(code)
-    tab.says("#verify-message", re.compile("no longer works"))
+    tab.says("#verify-message", re.compile("no longer valid"))
     tab.user("")
 
 
@@ -166,7 +166,7 @@ def test_a_wrong_password_gives_one_message_and_keeps_what_was_typed(
     tab("#password").fill("not the password")
     tab(".password-way [name=remembered]").check()
     tab("#password").press("Enter")
-    tab.says("#password-message", "The username or the password is not right.")
+    tab.says("#password-message", "Incorrect username or password.")
     visitor.shot(tab, "wrong-password")
     assert tab("#username").input_value() == "alice"
     assert tab("#password").input_value() == "not the password"
@@ -178,13 +178,13 @@ def test_a_wrong_password_gives_one_message_and_keeps_what_was_typed(
     # A fault of one field leads there.
     tab("#password").fill("x" * 5000)
     tab("#password").press("Enter")
-    tab.says("#password-message", re.compile("too long to be checked"))
+    tab.says("#password-message", re.compile("password is too long"))
     assert tab.focused == "password"
     assert tab("#password").get_attribute("aria-invalid") == "true"
     tab("#username").fill("al ice!")
     tab("#password").fill(PASSWORD)
     tab("#password").press("Enter")
-    tab.says("#password-message", re.compile("Write your username"))
+    tab.says("#password-message", re.compile("Enter your username"))
     assert tab.focused == "username"
     assert tab("#password").get_attribute("aria-invalid") is None
 
@@ -199,10 +199,10 @@ def test_an_empty_field_is_answered_in_the_page_s_own_words(visit: Callable[...,
     visitor.expects("status of 422")
     tab = visitor.open()
     tab(".password-way .main.button").click()
-    tab.says("#password-message", re.compile("fill in every field"))
+    tab.says("#password-message", re.compile("fill in all required fields"))
     assert tab.focused == "username"
     tab(".ask button").click()
-    tab.says("#code-message", re.compile("fill in every field"))
+    tab.says("#code-message", re.compile("fill in all required fields"))
     assert tab.focused == "mobile"
 
 

@@ -32,7 +32,7 @@ def test_a_code_can_be_asked_for_followed_mistyped_and_used(visit: Callable[...,
     expect(tab("#connection")).to_be_hidden()
 
     tab.ask("12345")
-    tab.says("#code-message", re.compile("not a mobile number"))
+    tab.says("#code-message", re.compile("We can't send text messages to this number"))
     assert tab("#mobile").input_value() == "12345"
 
     tab.ask(mobile)
@@ -47,13 +47,13 @@ def test_a_code_can_be_asked_for_followed_mistyped_and_used(visit: Callable[...,
     # A second wish, too soon: the state that runs, and how long to wait. The button looks stopped, and stops nobody.
     tab("#mobile").fill(mobile)
     tab("#mobile").press("Enter")
-    tab.says("#code-message", re.compile("You can ask again when the countdown is over"))
+    tab.says("#code-message", re.compile("You can request another when the timer ends"))
     tab.shows("sent", 1)
     assert tab.seconds > 0
 
     code = next(m.code for m in stack.phone.messages if m.to == f"+86{mobile}")
     tab.enter(f"{(int(code) + 1) % 1000000:06}")
-    tab.says("#verify-message", re.compile("Tries left: 4"))
+    tab.says("#verify-message", re.compile("Incorrect code. 4 attempts left"))
     visitor.shot(tab, "no-script-wrong-code")
     tab.enter(code)
     tab.page.wait_for_url(f"{stack.url}/")

@@ -105,7 +105,7 @@ def test_two_tabs_of_a_killed_server_heal_and_are_right(visit: Callable[..., Vis
     visitor.shot(tab, "server-killed")
     # What happens meanwhile: the SMS is used up by nobody, and a form says that the server is away.
     asker.login("carol", PASSWORD)
-    asker.says("#trouble", re.compile("did not answer"))
+    asker.says("#trouble", re.compile("couldn't reach the server"))
     visitor.shot(asker, "server-killed-trouble")
 
     web.start()
@@ -214,7 +214,7 @@ def test_a_form_that_no_token_helps_is_sent_twice_and_no_more(visit: Callable[..
 
     tab.page.route("**/login/", without_token)
     tab.login("frank", PASSWORD)
-    tab.says("#trouble", re.compile("That did not work"))
+    tab.says("#trouble", re.compile("That didn't work"))
     assert len(sent) == 2
     assert tab("#username").input_value() == "frank"
     # Pressed again it tries again, in the same way.

@@ -110,7 +110,7 @@ def test_where_it_is_always_asked_the_keyboard_is_enough_and_it_is_heard_once(
     tab.page.keyboard.press("Enter")
     tab.shows("sent", 1)
     assert sent == [f"{guarded.url}/code/"]
-    assert tab.page.evaluate("window.heard") == ["Checking, a moment please"]
+    assert tab.page.evaluate("window.heard") == ["Checking, please wait"]
     assert [message.to for message in guarded.phone.messages].count(f"+86{mobile}") == 1
 
     # What was used is not used again: the next form solves its own, and so does the one with the password.
@@ -127,8 +127,8 @@ def test_a_box_that_was_ticked_beforehand_counts(visit: Callable[..., Visitor], 
     visitor = visit(guarded)
     tab = visitor.open()
     # Not `check`: it stays as it is until the sum is solved.
-    tab("#code-proof").get_by_label("I am not a robot").click()
-    expect(tab("#code-proof").get_by_label("Checked")).to_be_checked()
+    tab("#code-proof").get_by_label("I'm not a robot").click()
+    expect(tab("#code-proof").get_by_label("Verified")).to_be_checked()
     asked: list[str] = []
     tab.page.on("request", lambda request: asked.append(request.url))
     tab.ask(number())
@@ -153,8 +153,8 @@ def test_a_proof_that_does_not_count_waits_for_the_visitor(visit: Callable[..., 
     forged = json.dumps(foreign.to_dict())
     tab.page.route("**/proof/", lambda route: route.fulfill(body=forged, content_type="application/json"))
     tab.ask(number())
-    tab.says("#code-message", re.compile("did not count"))
-    box = tab("#code-proof").get_by_label("I am not a robot")
+    tab.says("#code-message", re.compile("didn't succeed"))
+    box = tab("#code-proof").get_by_label("I'm not a robot")
     expect(box).to_be_visible()
     assert sent == [f"{guarded.url}/code/"]
 
@@ -180,19 +180,19 @@ def test_the_proof_is_accessible(look: str, visit: Callable[..., Visitor], guard
     held: list[Route] = []
     tab.page.route("**/proof/", lambda route: held.append(route))
     tab.ask(number())
-    expect(tab("#code-proof").get_by_label("Checking, a moment please")).to_be_attached()
+    expect(tab("#code-proof").get_by_label("Checking, please wait")).to_be_attached()
     found += faults(tab, f"working {look}")
     visitor.shot(tab, f"proof-working-{look}")
     held[0].abort()
     # Whatever goes wrong on the way, the box is there to be ticked again.
-    expect(tab("#code-proof [role=alert]")).to_have_text(re.compile("Please tick the box again"))
+    expect(tab("#code-proof [role=alert]")).to_have_text(re.compile("Tick the box again"))
     found += faults(tab, f"failed {look}")
     assert overflow(tab) == 0
     visitor.shot(tab, f"proof-failed-{look}")
     tab.page.unroute("**/proof/")
     # Not `check`: it stays as it is until the sum is solved.
-    tab("#code-proof").get_by_label("I am not a robot").click()
-    expect(tab("#code-proof").get_by_label("Checked")).to_be_checked()
+    tab("#code-proof").get_by_label("I'm not a robot").click()
+    expect(tab("#code-proof").get_by_label("Verified")).to_be_checked()
     found += faults(tab, f"done {look}")
     visitor.shot(tab, f"proof-done-{look}")
     assert found == []
@@ -203,7 +203,7 @@ def test_a_widget_that_does_not_come_is_told(visit: Callable[..., Visitor], guar
     visitor.expects("net::ERR_FAILED")
     visitor.context.route(f"**/{WIDGET}*", lambda route: route.abort())
     tab = visitor.open()
-    expect(tab("#code-proof [role=alert]")).to_have_text(re.compile("could not be loaded"))
+    expect(tab("#code-proof [role=alert]")).to_have_text(re.compile("couldn't load the check"))
 
 
 def test_a_site_without_tls_tells_why_it_cannot_be_done(visit: Callable[..., Visitor], guarded: Stack) -> None:

@@ -1,4 +1,4 @@
-"""The road of a code, as its visitor sees it: browser, daphne, worker, and a carrier that fails on order."""
+"""A code on its way, as its visitor sees it: browser, daphne, worker, and a provider that fails on order."""
 
 from __future__ import annotations
 

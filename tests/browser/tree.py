@@ -147,7 +147,7 @@ def walked(stack: Stack, visitor: Visitor) -> list[str]:
 
     tab.enter(looker.wrong_code)
     expect(tab("#verify-message")).not_to_be_empty()
-    field = tree(tab.page, "textbox", "Code from the message")
+    field = tree(tab.page, "textbox", "Code from the text message")
     found.append(heard(tab.page) + field.replace(looker.wrong_code, "NNNNNN"))
 
     stack.user("alice", password=PASSWORD)

@@ -118,10 +118,33 @@ def test_the_sms_and_the_pushes_speak_the_language_of_the_page(stack: Stack) -> 
     assert re.match(r"【Latchkey】验证码 [0-9]{6}，5 分钟内有效，请勿告诉他人。\n\n@127\.0\.0\.1 #[0-9]{6}$", text)
 
 
+@pytest.mark.parametrize(
+    ("language", "asked", "came_in"),
+    [("zh-CN", "发送成功", "登录成功"), ("en", "Your code is on its way.", "Signed in.")],
+)
+def test_a_program_is_told_of_success_in_words(stack: Stack, language: str, asked: str, came_in: str) -> None:
+    person = stack.person(language=language)
+    mobile = number()
+    assert person.ask(mobile).json()["errmsg"].startswith(asked)
+    answer = person.enter(stack.phone.code_for(mobile)).json()
+    assert (answer["code"], answer["errmsg"][: len(came_in)]) == ("OK", came_in)
+
+
+# The words that Chinese sites use begin each sentence; what helps comes after them.
+BEGINS = {
+    "PARAM_MISSING": "参数不全",
+    "USERNAME_FORMAT": "用户名格式有误",
+    "PASSWORD_FORMAT": "密码格式有误",
+    "CREDENTIALS": "账号或者密码错误",
+    "SMS_TOO_FREQUENT": "频繁发送",
+}
+
+
 def test_every_error_a_program_can_meet_is_translated(stack: Stack) -> None:
     person = stack.person(language="zh-CN")
     mobile = number()
     answers = [
+        person.login("", ""),
         person.login("a", "long enough"),
         person.login("nobody", "x" * 5000),
         person.login("nobody", "long enough"),
@@ -133,8 +156,9 @@ def test_every_error_a_program_can_meet_is_translated(stack: Stack) -> None:
     ]
     said = {answer.json()["code"]: answer.json()["errmsg"] for answer in answers if answer.json()["code"] != "OK"}
     assert set(said) == {
-        "USERNAME_FORMAT", "PASSWORD_FORMAT", "CREDENTIALS", "MOBILE_FORMAT", "SMS_CODE_EXPIRED", "SMS_CODE_WRONG",
-        "SMS_TOO_FREQUENT",
+        "PARAM_MISSING", "USERNAME_FORMAT", "PASSWORD_FORMAT", "CREDENTIALS", "MOBILE_FORMAT", "SMS_CODE_EXPIRED",
+        "SMS_CODE_WRONG", "SMS_TOO_FREQUENT",
     }  # fmt: skip
     for word, sentence in said.items():
+        assert sentence.startswith(BEGINS.get(word, "")), word
         assert CHINESE.search(sentence), word

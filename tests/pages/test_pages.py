@@ -281,7 +281,7 @@ def test_a_refused_request_has_a_page_of_ours(public: Stack) -> None:
     assert public.settings["SECRET_KEY"] not in host.text + token.text
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "nothing was changed"), ("zh-hans", "没有任何更改")])
+@pytest.mark.parametrize(("language", "words"), [("en", "nothing was changed"), ("zh-hans", "未做任何更改")])
 def test_who_opens_the_address_of_a_form_is_told_so(public: Stack, language: str, words: str) -> None:
     """405: a bookmark, or a reload of an address that only takes what is sent."""
     for path in ("/code/", "/login/code/", "/logout/"):

@@ -146,12 +146,12 @@ def test_a_page_says_what_is_usual_and_notices_by_itself_when_it_is_slow(site: S
     page = person.open()
     leaf = page.wait_for("delivery", state="sent", pace="usual")
     assert page.leaves["waited"]["text"] == ""
-    assert "Usually 1 s here." in person.http.get("/state/").text
+    assert "It usually arrives within 1 second." in person.http.get("/state/").text
     # Nobody touches the row: the page's own look finds it out.
     slow = page.wait_for("delivery", 30.0, state="sent", pace="slow")
     assert slow != leaf
     waited = page.leaves["waited"]["text"]
-    assert re.fullmatch(r"Now \d+ s\.", waited)
+    assert re.fullmatch(r"\d+ s so far\.", waited)
     while page.leaves["waited"]["text"] == waited:
         assert page.receive(30.0), "the seconds stood still"
     report(site, provider)
@@ -165,7 +165,7 @@ def test_a_decoy_says_the_same(site: Stack) -> None:
     site.rows(f"UPDATE tasks_delivery SET sent_at = {moment(40)} WHERE id = ?", row)
     real = shown(person)
     assert real["data-pace"] == "slow", "or this test means nothing"
-    assert "usually 6 s here" in person.http.get("/state/").text
+    assert "longer than the usual 6 seconds" in person.http.get("/state/").text
     site.rows("UPDATE tasks_delivery SET decoy = 1 WHERE id = ?", row)
     assert shown(person) == real
 
