@@ -71,7 +71,7 @@ def test_a_password_is_enough(visit: Callable[..., Visitor], stack: Stack) -> No
     visitor.expects("status of 422")
     tab = visitor.open("/login/?next=/dev/queue/", live=False)
     tab.login("noscript", "not the password")
-    tab.says("#password-message", re.compile("not right"))
+    tab.says("#password-message", re.compile("Incorrect username or password"))
     assert tab("#username").input_value() == "noscript"
     assert tab("#password").input_value() == ""
     tab.login("noscript", PASSWORD)

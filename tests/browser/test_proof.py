@@ -213,7 +213,7 @@ def test_a_site_without_tls_tells_why_it_cannot_be_done(visit: Callable[..., Vis
     visitor.expects("WebSocket", "Cross-Origin-Opener-Policy", r"\[object Event\]")
     tab = visitor.open("/")
     tab.page.goto(f"http://{PLAIN}:{guarded.ports[0]}/login/")
-    expect(tab("#code-proof [role=alert]")).to_have_text(re.compile("over https only"))
+    expect(tab("#code-proof [role=alert]")).to_have_text(re.compile("over https"))
 
 
 def test_without_javascript_the_page_says_what_is_missing(visit: Callable[..., Visitor], guarded: Stack) -> None:

@@ -171,7 +171,7 @@ def test_a_number_that_the_carrier_refuses_says_so_at_once(
     tab.ask(number())
     tab.shows("failed", 1)
     tab.button_is_free()
-    tab.says("#delivery .sense", re.compile("does not accept this number"))
+    tab.says("#delivery .sense", re.compile("can.t receive our messages"))
     visitor.shot(tab, "failed-number")
 
 

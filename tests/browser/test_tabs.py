@@ -101,7 +101,7 @@ def test_a_half_typed_text_and_the_cursor_outlive_pushes_and_a_login_elsewhere(
     # The forms were loaded with the old token, and they work: by htmx,
     visitor.expects("status of 422")
     tab.login("alice", "not the password")
-    tab.says("#password-message", re.compile("not right"))
+    tab.says("#password-message", re.compile("Incorrect username or password"))
     # and as a plain post of a form that htmx does not know.
     tab("form.languages button[value=en]").click()
     expect(tab("h1").first).to_have_text("Sign in")
