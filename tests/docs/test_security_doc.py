@@ -97,7 +97,7 @@ def test_every_row_of_nists_rules_says_what_is_and_why_not() -> None:
 
 
 def test_every_decision_is_there() -> None:
-    assert [cells[0] for cells in rows("What is decided")] == [f"D{number}" for number in range(1, 7)]
+    assert [cells[0] for cells in rows("Decisions")] == [f"D{number}" for number in range(1, 7)]
 
 
 def test_a_threat_that_the_page_points_to_has_a_row() -> None:
@@ -107,7 +107,7 @@ def test_a_threat_that_the_page_points_to_has_a_row() -> None:
 
 def test_a_limit_has_the_default_that_the_example_file_shows() -> None:
     example = ROOT.joinpath(".env.example").read_text()
-    table = rows("Who guesses, and who spends")
+    table = rows("Limits")
     assert len(table) > 10
     for setting, default, *_ in table:
         assert re.search(rf"^# {setting.strip('`')}={default}$", example, re.MULTILINE), setting
