@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from tests.support.provider import Provider
     from tests.support.stack import Stack
+
+# Most tests are not about the price of a password's hash, which is a quarter of a second; who is names `REAL`.
+os.environ.setdefault("LATCHKEY_TEST_SETTINGS", "tests.support.light_settings")
 
 
 @pytest.fixture(scope="module")

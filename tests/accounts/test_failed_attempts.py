@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.numbers import number
-from tests.support.stack import Stack, wait_until
+from tests.support.stack import REAL, Stack, wait_until
 from tests.support.together import tabs, together
 
 if TYPE_CHECKING:
@@ -158,13 +159,14 @@ def test_a_name_that_nobody_has_is_paused_in_the_same_words(site: Stack, alice: 
     assert texts[0] == texts[1] == texts[2] == texts[3]
 
 
-def test_sixty_four_guesses_at_once_are_ten(site: Stack, alice: str) -> None:
+def test_sixty_four_guesses_at_once_are_ten(tmp_path: Path) -> None:
     """T-31: each is counted before it is hashed, on two servers."""
-    people = [visitor(site) for _ in range(64)]
-    for n, person in enumerate(people):
-        person.url = f"http://127.0.0.1:{site.ports[n % 2]}"
-        assert person.token
-    answers = together([lambda p=person: p.login(alice, "wrong password") for person in people])  # type: ignore[misc]
+    with Stack(tmp_path / "site", webs=2, workers=0, PASSWORD_TRIES="10", **REAL) as site:
+        site.user("at-once", password=PASSWORD)
+        people = [site.person(port=site.ports[n % 2]) for n in range(64)]
+        for person in people:
+            assert person.token
+        answers = together([partial(person.login, "at-once", "wrong password") for person in people])
     assert sorted(word(a) for a in answers) == [(422, "CREDENTIALS")] * 10 + [(429, "PASSWORD_LIMIT")] * 54
 
 

@@ -14,11 +14,11 @@ from websockets.exceptions import InvalidStatus
 from accounts.sessions import KEY, VISITOR, SessionStore, hashed, visitor, visitor_key
 from project.keys import derive
 from tests.support.numbers import number
-from tests.support.stack import Stack, wait_until
+from tests.support.stack import REAL, Stack, wait_until
 from tests.support.together import together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from httpx import Response
@@ -265,13 +265,20 @@ def all_keys(*people: Person) -> set[str]:
     return {key_of(person) for person in people if "sessionid" in person.http.cookies}
 
 
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A site whose hashes take as long as in production, so that much happens meanwhile."""
+    with Stack(tmp_path_factory.mktemp("slow"), workers=0, **REAL) as slow:
+        yield slow
+
+
 @pytest.mark.parametrize("late", [0.0, 0.05, 0.1, 0.2, 0.4])
-def test_a_logout_ends_the_session_whose_password_is_being_changed(stack: Stack, late: float) -> None:
+def test_a_logout_ends_the_session_whose_password_is_being_changed(slow: Stack, late: float) -> None:
     """T-42: whichever of the two is faster, no cookie of either answer is signed in afterwards."""
     for n in range(ROUNDS // 3):
         name = f"leaves{int(late * 100)}-{n}"
-        stack.user(name, password=PASSWORD)
-        person = stack.person()
+        slow.user(name, password=PASSWORD)
+        person = slow.person()
         assert person.login(name, PASSWORD).status_code == 200
         tab = beside(person)
 
@@ -283,7 +290,7 @@ def test_a_logout_ends_the_session_whose_password_is_being_changed(stack: Stack,
             return tab.post("/password/", current=PASSWORD, new=NEW).status_code
 
         together([change, leave])
-        living = [key for key in all_keys(person, tab) if thief_with(stack, key).username]
+        living = [key for key in all_keys(person, tab) if thief_with(slow, key).username]
         assert living == [], f"round {n}"
         tab.close()
 
@@ -324,11 +331,11 @@ def test_a_logout_beside_a_poll_after_a_change_of_secret_key_leaves_no_living_se
                 tab.close()
 
 
-def test_a_new_password_that_is_sent_twice_signs_nobody_out(stack: Stack) -> None:
+def test_a_new_password_that_is_sent_twice_signs_nobody_out(slow: Stack) -> None:
     """The browser takes the cookies of both answers, in whichever order they come."""
     for n in range(ROUNDS // 2):
-        stack.user(f"twice-{n}", password=PASSWORD)
-        person = stack.person()
+        slow.user(f"twice-{n}", password=PASSWORD)
+        person = slow.person()
         assert person.login(f"twice-{n}", PASSWORD).status_code == 200
         tabs = [person, beside(person), beside(person)]
         calls: list[Callable[[], Response]] = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from project.settings import *  # noqa: F403
-from project.settings import LOCALE_PATHS as OWN
+from tests.support.light_settings import *  # noqa: F403
+from tests.support.light_settings import LOCALE_PATHS as OWN
 
 ROOT_URLCONF = "tests.browser.site_urls"
 # A folder with an English catalogue in which every text is longer: tests/browser/longer.py.

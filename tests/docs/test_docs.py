@@ -291,7 +291,7 @@ def own_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         shutil.copy(ROOT / name, clone / name)
     patch = pytest.MonkeyPatch()
     patch.setattr(stacks, "ROOT", clone)
-    stack = Stack(clone / "var")
+    stack = Stack(clone / "var", **stacks.REAL)
     added = []
     for app, page in (("notes", ROOT / "docs" / "own-site.md"), ("guestbook", ROOT / "docs" / "tutorial.md")):
         said = page.read_text()

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.numbers import number
 from tests.support.raw import RawSocket
-from tests.support.stack import Stack, wait_until
+from tests.support.stack import REAL, Stack, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A site without a worker: nothing is sent."""
-    with Stack(tmp_path_factory.mktemp("site"), workers=0, ALLOWED_HOSTS="login.example.org") as stack:
+    """A site without a worker: nothing is sent. A password's hash takes its time."""
+    with Stack(tmp_path_factory.mktemp("site"), workers=0, ALLOWED_HOSTS="login.example.org", **REAL) as stack:
         yield stack
 
 

@@ -32,6 +32,7 @@ from accounts.sessions import hashed
 from project.run import valkey
 from tests.support.person import Person
 from tests.support.phone import Handset
+from tests.support.shell import Shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+# For a test that is about the price of a password: `Stack(folder, **REAL)` hashes as a site in production does.
+REAL = {"DJANGO_SETTINGS_MODULE": "project.settings"}
 # Seconds a part may take to be there on a busy machine.
 PATIENCE = 90.0
 
@@ -164,7 +167,7 @@ class Stack:
         self.environment = {
             **kept,
             "PYTHONUNBUFFERED": "1",
-            "DJANGO_SETTINGS_MODULE": "project.settings",
+            "DJANGO_SETTINGS_MODULE": os.environ.get("LATCHKEY_TEST_SETTINGS", "project.settings"),
             **self.settings,
         }
         self.webs = [
@@ -176,6 +179,7 @@ class Stack:
             for n in range(workers)
         ]
         self.people: list[Person] = []
+        self._shell: Shell | None = None
 
     def _part(self, name: str, command: list[str]) -> Part:
         return Part(name, command, self.environment, self.folder / f"{name}.log")
@@ -215,6 +219,9 @@ class Stack:
             person.close()
         for part in [*self.webs, *self.workers]:
             part.kill()
+        if self._shell is not None:
+            self._shell.close()
+            self._shell = None
         folder = self.folder / "valkey"
         if folder in valkey.owned:
             self.kill_valkey()
@@ -328,11 +335,22 @@ class Stack:
 
     def manage(self, *words: str, **more: str) -> str:
         """Run manage.py for this site and return what it said."""
+        if words[:3] == ("shell", "-v0", "-c") and not more:
+            return self._open_shell().say(words[3])
         done = subprocess.run(
             [sys.executable, "manage.py", *words],
             cwd=ROOT, env={**self.environment, **more}, capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
         return done.stdout
+
+    def _open_shell(self) -> Shell:
+        """Return the site's shell, a new one when its environment is no longer the site's."""
+        if self._shell is not None and self._shell.environment != self.environment:
+            self._shell.close()
+            self._shell = None
+        if self._shell is None:
+            self._shell = Shell(ROOT, self.environment)
+        return self._shell
 
     def user(self, username: str, *, password: str = "", mobile: str = "", **fields: Any) -> None:
         """Make an account, as an operator would from the shell."""
