@@ -3,18 +3,20 @@
 # Another Python beside the first: make test-fast VENV=.venv-3.12 PYTHON=/path/to/python3.12
 VENV ?= .venv
 PYTHON ?=
-# Test processes at a time, of which most wait most of the time; each has services of its own.
-JOBS ?= 3
-# A process takes a file at a time, those that last longest (in a browser) first: otherwise one is at them in the end.
-spread := --dist loadfile --no-loadscope-reorder
+# Test processes at a time, of which most wait most of the time (tests/conftest.py says how many); each has services of
+# its own.
+JOBS ?= auto
+# What to test, all by default: make test tests/accounts, or make test FILE=tests/accounts/test_codes.py
+chosen := $(if $(filter test test-fast,$(firstword $(MAKECMDGOALS))),$(filter tests tests/%,$(MAKECMDGOALS)))
+FILE ?= $(chosen)
+# A process takes a file at a time, those that last longest first: otherwise one is at them in the end.
+spread = -n $(if $(and $(filter 1,$(words $(FILE))),$(findstring .py,$(FILE))),0,$(JOBS)) --dist loadfile --no-loadscope-reorder
 # Further words for pytest, such as ARGS="-k cooldown".
 ARGS ?=
 
 export PYTHON
 py := $(VENV)/bin/python
 catalogues := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/django.po))
-# The locks are complete: there is nothing to resolve.
-install := $(py) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
 lock := $(py) -m uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 # What fuzz and scan get for themselves, and the peers of bench, which have our versions of what they share with us.
@@ -34,7 +36,7 @@ broken := broken
 endif
 endif
 
-.PHONY: help run install test test-fast chaos timing fuzz scan audit bench bench-smoke profile check format lock upgrade messages pictures clean chromium wrk broken
+.PHONY: help run install test test-fast test-all chaos timing fuzz scan audit bench bench-smoke profile check format lock upgrade messages pictures clean chromium wrk broken
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -45,11 +47,27 @@ run: install ## Start Latchkey at http://127.0.0.1:8000/ (or where HOST and PORT
 
 install: $(VENV)/runtime.stamp $(catalogues) ## Prepare what `make run` needs, and start nothing
 
-test: chromium $(VENV)/dev.stamp $(catalogues) ## Run every test, in a browser as well
-	@$(py) -m pytest -n $(JOBS) $(spread) $(ARGS)
+test: chromium $(VENV)/dev.stamp $(catalogues) ## Run the tests, in a browser as well; `make test tests/accounts` for a part
+	@$(py) -m pytest $(spread) $(if $(FILE),,-m "not long") $(ARGS) $(FILE)
 
 test-fast: $(VENV)/dev.stamp $(catalogues) ## Run the tests that need no browser
-	@$(py) -m pytest -n $(JOBS) $(spread) -m "not browser" $(ARGS)
+	@$(py) -m pytest $(spread) -m "not browser and not long" $(ARGS) $(FILE)
+
+test-all: chromium wrk $(VENV)/dev.stamp $(catalogues) ## Run what `make test` leaves out: what is long, the other Pythons, bench-smoke
+	@$(py) -m pytest $(spread) -m long $(ARGS)
+	@# Alone on the machine, or as good as.
+	@$(py) -m bench.smoke
+	@bin/test-others $(VENV)
+
+# What is to be tested is nothing to make.
+ifneq ($(chosen),)
+.PHONY: chosen
+chosen:
+tests: chosen
+	@:
+tests/%: chosen
+	@:
+endif
 
 chaos: $(VENV)/dev.stamp $(catalogues) ## Kill, hang and cut everything under a crowd for ten minutes; ARGS="--seed 3" for one run
 	@$(py) -m tests.tools.chaos $(ARGS)
@@ -121,14 +139,12 @@ $(VENV)/made.stamp: $(broken)
 	@touch $@
 
 $(VENV)/runtime.stamp: requirements.lock $(broken) | $(VENV)/made.stamp
-	@echo "Installing what Latchkey needs into $(VENV)"
-	@$(install) -r requirements.lock
+	@bin/install-lock $(VENV) requirements.lock "what Latchkey needs into $(VENV)"
 	@touch $@
 
 # This lock holds the other one.
 $(VENV)/dev.stamp: requirements-dev.lock $(broken) | $(VENV)/made.stamp
-	@echo "Installing what its tests and checks need into $(VENV)"
-	@$(install) -r requirements-dev.lock
+	@bin/install-lock $(VENV) requirements-dev.lock "what its tests and checks need into $(VENV)"
 	@touch $(VENV)/runtime.stamp $@
 
 %.mo: %.po | $(VENV)/runtime.stamp

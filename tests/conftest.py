@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -13,13 +14,55 @@ from tests.support import services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.support.provider import Provider
     from tests.support.stack import Stack
 
 # Most tests are not about the price of a password's hash, which is a quarter of a second; who is names `REAL`.
 os.environ.setdefault("LATCHKEY_TEST_SETTINGS", "tests.support.light_settings")
+
+# Files that last longest, the longest first: with a file at a time for each process, one that begins last ends last.
+LONGEST = (
+    "project/test_rabbitmq.py",
+    "tasks/test_delivery.py",
+    "browser/test_outage.py",
+    "browser/test_road.py",
+    "browser/test_access.py",
+    "browser/test_login_page.py",
+    "project/test_run.py",
+    "browser/test_code_flow.py",
+    "accounts/test_sessions.py",
+    "project/test_faults.py",
+    "browser/test_dev_pages.py",
+    "accounts/test_lockout.py",
+    "browser/test_tabs.py",
+    "accounts/test_codes.py",
+    "browser/test_policy.py",
+    "accounts/test_failed_attempts.py",
+    "project/test_databases.py",
+    "tools/test_chaos.py",
+    "browser/",
+    "tasks/test_failover.py",
+    "accounts/",
+    "project/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that last longest first."""
+    root = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.relative_to(root).as_posix()
+        return next((n for n, longest in enumerate(LONGEST) if name.startswith(longest)), len(LONGEST))
+
+    items.sort(key=rank)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes share the tests: two for each core, since most wait most of the time."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    return max(3, 2 * cores)
 
 
 @pytest.fixture(scope="module")

@@ -272,7 +272,11 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield slow
 
 
-@pytest.mark.parametrize("late", [0.0, 0.05, 0.1, 0.2, 0.4])
+# Before, in the middle of and after the first of two hashes; the moments between are long.
+MOMENTS = [0.0, 0.1, 0.4, *(pytest.param(late, marks=pytest.mark.long) for late in (0.05, 0.2))]
+
+
+@pytest.mark.parametrize("late", MOMENTS)
 def test_a_logout_ends_the_session_whose_password_is_being_changed(slow: Stack, late: float) -> None:
     """T-42: whichever of the two is faster, no cookie of either answer is signed in afterwards."""
     for n in range(ROUNDS // 3):

@@ -70,7 +70,8 @@ def tabbed(tab: Tab) -> list[str]:
 # --- axe ---
 
 
-# Hundreds of looks, each a few seconds on a busy machine.
+# Hundreds of looks, each a few seconds on a busy machine. `make test` has test_style.py: axe on every component.
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_page_is_accessible_in_every_state(language: str, visit: Callable[..., Visitor], stack: Stack) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.browser.window import Visitor
     from tests.support.stack import Stack
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 # 320 is also a window of 1280 at 400 %, 640 one at 200 %.
 WIDTHS = {320: 568, 390: 844, 640: 400, 1280: 800}

@@ -68,6 +68,7 @@ def test_a_script_and_a_style_that_were_smuggled_in_do_not_run(visit: Callable[.
     visitor.expects("Content Security Policy", "net::ERR_BLOCKED_BY_CSP|csp")
 
 
+@pytest.mark.long
 def test_a_page_that_was_idle_for_a_minute_still_hears(stack: Stack, idler: tuple[Visitor, Tab, float]) -> None:
     visitor, tab, since = idler
     tab.page.wait_for_timeout(max(0.0, IDLE - (time.monotonic() - since)) * 1000)

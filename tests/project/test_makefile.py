@@ -63,7 +63,7 @@ def pins(lock: str) -> dict[str, str]:
 
 def test_make_alone_shows_every_word(bare: Path) -> None:
     shown = make(bare).stdout
-    for word in ("run", "test", "test-fast", "check", "format", "lock", "clean"):
+    for word in ("run", "test", "test-fast", "test-all", "check", "format", "lock", "clean"):
         assert re.search(rf"^make {word} +\S", shown, re.MULTILINE), word
 
 
@@ -167,6 +167,54 @@ def test_a_missing_chromium_is_said_in_one_line_with_the_command(bare: Path) -> 
     program(bare, "id", "echo 1000")
     (line,) = complaint(make(bare, "test"))
     assert "sudo apt-get install chromium" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["test"], '-n auto --dist loadfile --no-loadscope-reorder -m "not long"'),
+        (["test", "tests/accounts"], "-n auto --dist loadfile --no-loadscope-reorder tests/accounts"),
+        (
+            ["test", "tests/accounts/test_codes.py"],
+            "-n 0 --dist loadfile --no-loadscope-reorder tests/accounts/test_codes.py",
+        ),
+        (["test", "FILE=tests/docs/test_docs.py::test_x"], "--no-loadscope-reorder tests/docs/test_docs.py::test_x"),
+        (
+            ["test", "ARGS=-k cooldown", "JOBS=6"],
+            '-n 6 --dist loadfile --no-loadscope-reorder -m "not long" -k cooldown',
+        ),
+        (["test-fast"], '-m "not browser and not long"'),
+        (["test-fast", "tests/tasks", "tests/pages"], '-m "not browser and not long" tests/tasks tests/pages'),
+    ],
+)
+def test_what_to_test_can_be_chosen(bare: Path, words: list[str], said: str) -> None:
+    """As a goal or by its name; what is chosen is tested whole, without what is long only where all is."""
+    done = make(bare, "--dry-run", *words)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if " -m pytest " in line]
+    assert " ".join(line.split()).endswith(said)
+
+
+def test_a_chosen_file_is_nothing_to_make(bare: Path) -> None:
+    done = make(bare, "--dry-run", "test", "tests/accounts", "tests/accounts/test_codes.py::test_x")
+    assert done.returncode == 0, done.stderr
+    assert "Nothing to be done" not in done.stdout + done.stderr
+    # By itself it is no word of ours.
+    assert make(bare, "--dry-run", "tests/nowhere").returncode != 0
+
+
+@pytest.mark.parametrize(("ends_with", "shown"), [(0, ""), (3, "Collecting c==3\nERROR: no room\n")])
+def test_an_installation_says_how_far_it_is(bare: Path, ends_with: int, shown: str) -> None:
+    """Without a terminal a line now and then; what the command itself says only when it fails."""
+    program(bare, "pip", f"for n in a==1 b==2 c==3; do echo Collecting $n; done; echo ERROR: no room; exit {ends_with}")
+    done = subprocess.run(
+        [BASE_DIR / "bin" / "with-progress", "Installing", "3", "pip"],
+        env={"PATH": f"{bare}:/usr/bin:/bin"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == ends_with
+    assert done.stdout.splitlines() == ["Installing: 1 of 3, a", "Installing: 3 of 3, c"]
+    assert done.stderr.endswith(shown)
+    assert bool(done.stderr) is bool(ends_with)
 
 
 def test_translations_are_compiled(bare: Path) -> None:

@@ -13,6 +13,8 @@ from tests.support.stack import BIN, Stack, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.long
+
 PASSWORD = "correct horse battery staple"
 # As docs/operators.md says.
 SERVERS = {
