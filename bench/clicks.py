@@ -14,7 +14,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from bench import sites as all_sites
 from bench.figures import Figure
-from tests.browser.conftest import launch
+from tests.browser.chromium import launch
 from tests.support.provider import Provider
 from tests.support.stack import Stack
 

@@ -8,7 +8,6 @@ import itertools
 import random
 import re
 import signal
-import zlib
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import phonenumbers
 import pytest
-import redis
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from accounts.phone_numbers import masked
 from tasks import otp
+from tests.support.contents import everything_in_redis, everything_in_the_database
 from tests.support.numbers import number
 from tests.support.person import leaves
 from tests.support.stack import Stack, wait_until
@@ -700,44 +699,6 @@ def test_no_code_lies_in_redis_or_in_the_database(stack: Stack) -> None:
                 assert base64.b64encode(digest).decode().rstrip("=") not in haystack
     redis_alone = "\n".join(everything_in_redis(stack))
     assert not [mobile for mobile in codes if mobile in redis_alone], "a number is in Redis"
-
-
-def everything_in_redis(stack: Stack) -> list[str]:
-    """Return every key and every value, whatever its type."""
-    client: Any = redis.Redis.from_url((stack.folder / "valkey" / "url").read_text())
-    found: list[Any] = []
-    for key in client.scan_iter():
-        found.append(key)
-        match str(client.type(key), "ascii"):
-            case "string":
-                found.append(client.get(key))
-            case "hash":
-                found += itertools.chain(*client.hgetall(key).items())
-            case "list":
-                found += client.lrange(key, 0, -1)
-            case "zset":
-                found += client.zrange(key, 0, -1)
-            case "set":
-                found += client.smembers(key)
-            case "none":
-                # It ended in this instant, as a queue does that a worker has emptied.
-                continue
-            case other:
-                raise AssertionError(f"look into {other} as well")
-    return [item.decode("latin-1") for item in found if item]
-
-
-def everything_in_the_database(stack: Stack) -> list[str]:
-    """Return every cell of every table but its times; sessions are unpacked."""
-    found: list[str] = []
-    for table in stack.rows("SELECT name FROM sqlite_master WHERE type = 'table'"):
-        for row in stack.rows(f'SELECT * FROM "{table["name"]}"'):
-            found += [str(value) for name, value in row.items() if value is not None and not name.endswith("_at")]
-            if "session_data" in row:
-                packed = row["session_data"].removeprefix(".").split(":")[0]
-                plain = base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))
-                found.append((zlib.decompress(plain) if row["session_data"][0] == "." else plain).decode())
-    return found
 
 
 def test_the_sms_is_bound_to_the_configured_host(strict: Stack) -> None:

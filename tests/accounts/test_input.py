@@ -12,8 +12,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tasks import otp
+from tests.support.codes import code_for
 from tests.support.numbers import number
+from tests.support.production import PRODUCTION
 from tests.support.stack import Stack
 
 if TYPE_CHECKING:
@@ -26,28 +27,11 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PATHS = ("/login/", "/code/", "/login/code/", "/logout/")
 
 
-# The gateway is a real one that nobody calls: no worker runs here.
-PRODUCTION: dict[str, Any] = {
-    "DEBUG": "0",
-    "PUBLIC_ORIGIN": "http://127.0.0.1",
-    "SMS_GATEWAYS": "yuntongxun",
-    "YUNTONGXUN_ACCOUNT_SID": "a" * 32,
-    "YUNTONGXUN_AUTH_TOKEN": "b" * 32,
-    "YUNTONGXUN_APP_ID": "c" * 32,
-}
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A site as it stands in the world: without DEBUG."""
     with Stack(tmp_path_factory.mktemp("site"), workers=0, **PRODUCTION) as stack:
         yield stack
-
-
-def code_for(site: Stack, mobile: str) -> str:
-    """Return the newest code of a number, as the worker would work it out."""
-    row = next(row for row in reversed(site.deliveries()) if row["mobile"] == f"+86{mobile}")
-    return otp.digits(row["id"], row["purpose"], row["mobile"], site.settings["SECRET_KEY"])
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 from accounts.sessions import hashed
 from tests.support.numbers import number
 from tests.support.person import leaves
+from tests.support.places import ELSEWHERE, HERE
 from tests.support.stack import REAL, Stack, wait_until
 
 if TYPE_CHECKING:
@@ -517,39 +518,6 @@ def test_what_is_for_reading_is_not_posted(person: Person, path: str) -> None:
 
 
 # --- Where to go ---
-
-HERE = ["/dev/queue/", "/logins/?next=/", "/%2f/evil.example", "/a?b=//evil.example&c=d", "/path#there"]
-ELSEWHERE = [
-    "//evil.example",
-    "///evil.example",
-    "////evil.example",
-    "/\\evil.example",
-    "\\\\evil.example",
-    "\\/evil.example",
-    "https://evil.example/",
-    "http://evil.example",
-    "https:evil.example",
-    "http:/evil.example",
-    "http:///evil.example",
-    "\x09//evil.example",
-    "/\x09/evil.example",
-    "/\x0a/evil.example",
-    "\x00//evil.example",
-    " //evil.example",
-    "javascript:alert(1)",
-    "JaVaScRiPt:alert(1)",
-    "data:text/html,x",
-    "http://127.0.0.1@evil.example",
-    "//127.0.0.1:80@evil.example/",
-    "http://evil.example#@127.0.0.1",
-    "ftp://127.0.0.1/",
-    "login/",
-    "evil.example",
-    "?x",
-    "/" + "a" * 10_000,
-    "/\r\nSet-Cookie: a=b",
-    "//😀.example",
-]
 
 
 def places(person: Person, wanted: str) -> list[str]:

@@ -6,13 +6,13 @@ CHROMIUM names another binary, HEADED=1 shows the windows, SHOTS names a folder 
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.browser.chromium import launch
 from tests.browser.window import Visitor, browse
 
 if TYPE_CHECKING:
@@ -22,32 +22,12 @@ if TYPE_CHECKING:
 
     from tests.support.stack import Stack
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # A host that is not this machine by its name, for what browsers do over TLS or here only.
-    "--host-resolver-rules=MAP *.example.test 127.0.0.1",
-]
-
 
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     """What drives the browsers. For one file: its event loop runs in this thread, which the next file may mind."""
     with sync_playwright() as playwright:
         yield playwright
-
-
-def launch(playwright: Playwright, **options: Any) -> Browser:
-    """Start a Chromium."""
-    binary = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
-    return playwright.chromium.launch(
-        executable_path=binary, args=ARGUMENTS, headless=not os.environ.get("HEADED"), **options
-    )
 
 
 @pytest.fixture(scope="module")

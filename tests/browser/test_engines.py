@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.browser import driver
-from tests.browser.test_road import Carrier
+from tests.support.carrier import Carrier
 from tests.support.numbers import number
 from tests.support.stack import Stack, wait_until
 

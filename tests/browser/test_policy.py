@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.accounts.test_input import PRODUCTION
 from tests.browser.window import PATIENCE, browse
 from tests.support.numbers import number
+from tests.support.production import PRODUCTION
 from tests.support.stack import Stack
 
 if TYPE_CHECKING:

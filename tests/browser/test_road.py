@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-import threading
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.carrier import Carrier
 from tests.support.numbers import number
 from tests.support.provider import Provider
 from tests.support.stack import PATIENCE, Stack, wait_until
@@ -22,31 +21,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Route
 
     from tests.browser.window import Visitor
-    from tests.support.provider import Request
 
 pytestmark = pytest.mark.browser
-
-
-class Carrier(Provider):
-    """Takes its time, as real ones do: "sending" can be seen. `watched()`: until the test has seen it."""
-
-    # Seconds that it thinks at most, and the nods that make it go on. The gateway waits for 5.
-    thinks = 0.3
-    nods = threading.Semaphore(0)
-
-    def begin(self, request: Request) -> None:
-        """Enter the request, and think."""
-        super().begin(request)
-        self.nods.acquire(timeout=self.thinks)
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Think over each request of this block until `nods` is released."""
-        self.nods, self.thinks = threading.Semaphore(0), 4.0
-        try:
-            yield
-        finally:
-            self.nods, self.thinks = threading.Semaphore(0), Carrier.thinks
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import launch
+from tests.browser.chromium import launch
 from tests.browser.window import browse
 from tests.support.numbers import number
 from tests.support.stack import PATIENCE, wait_until

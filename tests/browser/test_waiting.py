@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.delivery_times import ENOUGH, SECRET, history, moment, report
 from tests.support.numbers import number
-from tests.tasks.test_delivery_times import ENOUGH, SECRET, history, moment, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -160,7 +160,7 @@ def walked(stack: Stack, visitor: Visitor) -> list[str]:
 
 def main() -> None:
     """Write what a walk has found into the page, and leave its words alone."""
-    from tests.browser.conftest import launch
+    from tests.browser.chromium import launch
     from tests.browser.window import browse
 
     compile_catalogue()

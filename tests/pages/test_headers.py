@@ -23,9 +23,10 @@ from django.template import engines
 from django.urls import URLPattern, URLResolver, get_resolver, path
 
 from project.server.asgi_wrapper import Front, ThisMachineOnly
-from tests.accounts.test_input import PRODUCTION, code_for
-from tests.accounts.test_login import ELSEWHERE, HERE
+from tests.support.codes import code_for
 from tests.support.numbers import number
+from tests.support.places import ELSEWHERE, HERE
+from tests.support.production import PRODUCTION
 from tests.support.raw import KEY
 from tests.support.stack import Stack, migrated_database
 

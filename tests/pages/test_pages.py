@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from accounts.sessions import hashed
-from tests.accounts.test_input import PRODUCTION
 from tests.support.numbers import number
 from tests.support.person import leaves
+from tests.support.production import PRODUCTION
 from tests.support.stack import Stack, wait_until
 
 if TYPE_CHECKING:

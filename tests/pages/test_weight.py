@@ -11,7 +11,7 @@ import brotli
 import httpx
 import pytest
 
-from tests.accounts.test_input import PRODUCTION
+from tests.support.production import PRODUCTION
 from tests.support.stack import Stack
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ import asyncio, json, os, sys
 from project import core
 core.settle(sys.argv[1])
 from project.server.thread_pools import Lanes
-from tests.project.test_thread_pools import ask
+from tests.support.asgi import ask
 on = {}
 def application(environ, start_response):
     on[environ["PATH_INFO"]] = sorted(os.sched_getaffinity(0))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.project.test_settings import PRODUCTION
+from tests.support.production import PRODUCTION_HTTPS as PRODUCTION
 from tests.support.stack import free_port, wait_until
 
 if TYPE_CHECKING:

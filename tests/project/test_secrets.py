@@ -15,9 +15,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from project.log import Line
-from tests.accounts.test_codes import everything_in_redis, everything_in_the_database
-from tests.accounts.test_input import PRODUCTION
+from tests.support.contents import everything_in_redis, everything_in_the_database
 from tests.support.numbers import number
+from tests.support.production import PRODUCTION
 from tests.support.provider import Provider
 from tests.support.stack import Stack, wait_until
 

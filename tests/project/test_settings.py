@@ -14,23 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.version import Version
 
+from tests.support.production import GOOD_KEY
+from tests.support.production import PRODUCTION_HTTPS as PRODUCTION
 from tests.support.stack import ROOT
 from tests.support.together import together
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-GOOD_KEY = "one two three four five six seven eight nine ten eleven"
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
-# What a site in the world needs.
-PRODUCTION = {
-    "SECRET_KEY": GOOD_KEY,
-    "PUBLIC_ORIGIN": "https://login.example.org",
-    "SMS_GATEWAYS": "yuntongxun",
-    "YUNTONGXUN_ACCOUNT_SID": "a" * 32,
-    "YUNTONGXUN_AUTH_TOKEN": "b" * 32,
-    "YUNTONGXUN_APP_ID": "c" * 32,
-}
 SHOW = """
 import json, os
 from project import settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
+from tests.support.delivery_times import ENOUGH, GATEWAY, SECRET, history, moment, report
 from tests.support.numbers import number
 from tests.support.person import leaves
 from tests.support.provider import Provider
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.person import Person
-
-SECRET = "a-secret-of-thirty-two-letters-00"
-GATEWAY = "yuntongxun"
-# As many reports as make a habit.
-ENOUGH = 10
 
 
 @pytest.fixture
@@ -40,28 +35,6 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         assert stack.person().ask(number()).status_code == 202
         stack.wait_for_state("sent")
         yield stack
-
-
-def moment(seconds_ago: float) -> str:
-    """Return SQL for a moment in the past, as Django writes it."""
-    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-{seconds_ago} seconds')"
-
-
-def history(stack: Stack, count: int, took: float, *, ago: float = 600, gateway: str = GATEWAY, decoy: int = 0) -> None:
-    """Write so many deliveries that were reported after so many seconds: what a site has after some days of life."""
-    columns = [column["name"] for column in stack.rows("PRAGMA table_info(tasks_delivery)")]
-    values = {
-        "id": "lower(hex(randomblob(16)))",
-        "state": "'delivered'",
-        "gateway": f"'{gateway}'",
-        "decoy": str(decoy),
-        "created_at": moment(ago),
-        "sent_at": moment(ago),
-        "delivered_at": moment(ago - took),
-    }
-    chosen = ", ".join(values.get(column, column) for column in columns)
-    for _ in range(count):
-        stack.rows(f"INSERT INTO tasks_delivery ({', '.join(columns)}) SELECT {chosen} FROM tasks_delivery LIMIT 1")
 
 
 def figure(stack: Stack, gateway: str = GATEWAY) -> float | None:
@@ -112,13 +85,6 @@ def shown(person: Person) -> dict[str, str]:
     """Return the delivery's leaf, its text without what only the eye sees."""
     html = person.http.get("/state/").text
     return leaves(re.sub(r'<span id="waited".*?</span>', "", html, flags=re.DOTALL))["delivery"]
-
-
-def report(stack: Stack, provider: Provider) -> None:
-    """Report the last SMS as delivered."""
-    for post in provider.reports(provider.sent[-1]):
-        answer = httpx.post(f"{stack.url}/receipts/{GATEWAY}/{SECRET}/", content=post.body, headers=post.headers)
-        assert answer.status_code == 200
 
 
 def test_a_report_says_when_it_arrived(site: Stack, provider: Provider) -> None:

@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 
 import tests.support.environment  # noqa: F401  (first: no setting of the developer's own gets in)
 from tests.browser import looks
-from tests.browser.conftest import launch
+from tests.browser.chromium import launch
 from tests.browser.states import Looker, proving, site, without_script
 from tests.browser.window import browse
 from tests.support.stack import migrated_database
