@@ -20,7 +20,7 @@ django_application = get_wsgi_application()
 
 from channels.routing import ProtocolTypeRouter
 
-from accounts.live.connection_limits import Door
+from accounts.live.connection_limits import ConnectionLimits
 from accounts.routing import websocket
 from accounts.throttling.client_ip import socket_address
 from project.run import valkey
@@ -47,7 +47,7 @@ HASHERS = max(1, min(4, (os.cpu_count() or 2) - 1))
 application = ProtocolTypeRouter(
     {
         "http": Front(Lanes(django_application, workers=WORKERS, hashers=HASHERS, address_of=socket_address)),
-        "websocket": Door(websocket, settings.SOCKET_ORIGINS),
+        "websocket": ConnectionLimits(websocket, settings.SOCKET_ORIGINS),
     }
 )
 

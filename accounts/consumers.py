@@ -1,6 +1,7 @@
-"""The one socket of a page: it joins its browser's group, reads the truth, and sends the page's own leaves.
+"""The one socket of a page: it joins its browser's group, reads the rows, and sends the page's own leaves.
 
-Nothing that a client sends reaches a handler, and no id comes from it: who it is stands in its session alone.
+Nothing that a client sends reaches a handler, and no id comes from it: only its session says who it is. A site's own
+page may need more: subclass `PageConsumer`, name `groups`, add a method for each event, and return leaves from `extra`.
 """
 
 from __future__ import annotations
@@ -8,115 +9,89 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
 from django.http import HttpRequest, parse_cookie
-from django.template.loader import render_to_string
 from django.utils import translation
 
 from accounts import sessions
 from accounts.codes import cooldown_cookie
-from accounts.live import recheck, revocation
-from accounts.live import state as live
+from accounts.live import recheck, render, revocation
 from accounts.live.connection_limits import session_key
-from accounts.live.countdown import Ticker
+from accounts.live.countdown import Countdown
+from accounts.live.state import State, Visitor, state_of_row, visitor_of_session
 from project import redis
-from project.live.socket import GONE, Socket
-from tasks import debug, delivery
-from tasks.gateways import phone
+from project.live.consumer import GONE, EventConsumer, read
+from tasks import delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
 logger = logging.getLogger(__name__)
 
-# Channels would run every database read of all sockets in one thread, where one slow query stops them all.
-READERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="socket-reader")
-# Seconds between two looks at a page whose words change by themselves. Sooner while a delivery is on its way. Others
-# are looked at together: accounts/live/recheck.py.
-RECHECK = recheck.EVERY
-RECHECK_UNFINISHED = 5
-# Seconds between looks for a row that is just being written: its message is faster than its commit.
-SOON = (0.004, 0.01, 0.04, 0.25, 1.0)
+# Seconds between two rechecks of a page whose words change by themselves. Sooner while a delivery is on its way. All
+# other pages are rechecked together: accounts/live/recheck.py.
+RECHECK_SECONDS = recheck.EVERY_SECONDS
+RECHECK_UNFINISHED_SECONDS = 5
+# Seconds between looking for a row that is just being written: its message is faster than its commit.
+ROW_PAUSES_SECONDS = (0.004, 0.01, 0.04, 0.25, 1.0)
 WRITTEN = {"type": "delivery.written"}
-# Seconds that the browser has to take the cookies of that answer: with the old ones a page would be refused.
-COOKIES = 0.1
-# Our page sends nothing. What a client may send before it is shown out.
-MESSAGES = 10
+# Seconds that the browser has to store the cookies of that answer: with the old ones a page would be refused.
+COOKIE_SECONDS = 0.1
+# Our page sends nothing. A client that sends more messages than this is disconnected.
+MAX_MESSAGES = 10
 # Bytes, or letters.
-MESSAGE_SIZE = 4096
+MAX_MESSAGE_SIZE = 4096
 # 1008 (policy) among the codes for private use: daphne sends 1000 and those from 3000 on, and fails on any other.
 POLICY = 4008
-# Seconds that a page has to hang up by itself.
-GOODBYE = 0.5
-# What a missing part raises: Redis or the database, or the way to them.
-AWAY = (redis.Unavailable, DatabaseError, OSError)
+# Seconds that a page has to close the socket itself.
+GOODBYE_SECONDS = 0.5
 
 
-async def read(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function that reads the database, in a thread of the sockets' own."""
-    return await asyncio.get_running_loop().run_in_executor(READERS, _reading, function, args)
-
-
-def _reading(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    # As around a request.
-    close_old_connections()
-    try:
-        return function(*args)
-    finally:
-        close_old_connections()
-
-
-class PageConsumer(Socket):
+class PageConsumer(EventConsumer):
     """Keeps the header, the delivery and the countdown of one page true."""
 
-    away = AWAY
-    # Groups besides the browser's own, for pages that show more.
-    more_groups: ClassVar[tuple[str, ...]] = ()
-    # For pages that show what is in no row.
-    looks_by_itself: ClassVar[bool] = False
+    unavailable = (redis.Unavailable, DatabaseError, OSError)
+    # For pages that show what is in no row of this browser: each is rechecked by itself.
+    rechecks_itself: ClassVar[bool] = False
 
-    def __init__(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Begin as nobody's socket."""
-        super().__init__()
+        super().__init__(*args, **kwargs)
         self.group = ""
         self.key = self.session = self.browser = ""
         self.user = 0
         self.seen: int | None = None
         self.accepted = False
         self.messages = 0
-        self.shown_out = False
         # What was shown last, as a number: the words of thousands of pages are megabytes. 0: nothing yet.
         self.shown = 0
         self.timer: asyncio.TimerHandle | None = None
-        self.ticker = Ticker(self.tick)
+        self.countdown = Countdown(self.tick)
         # By the loop's clock: until then a number must wait of which no row of this browser tells.
         self.wait_until = 0.0
         # When the last request's code ends. A newer request leaves that wait behind.
         self.expires_at: datetime | None = None
         self.ended = False
 
-    async def lost(self, error: Exception) -> None:
-        """While Redis or the database is away, close: the page polls, and comes back."""
+    async def part_unavailable(self, error: Exception) -> None:
+        """While Redis or the database is away, close: the page polls, and opens another socket later."""
         logger.warning("a socket was closed: %s", type(error).__name__)
-        await self.disconnect(1011)
+        self.stop()
+        await self.leave_groups()
         if self.accepted:
             await self.renew()
         else:
             await self.close()
 
-    async def hear(self, said: str | bytes) -> None:
-        """Show a client out that goes on talking or says much. What it says then is read for a second and ignored."""
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Disconnect a client that sends many messages or a long one. Whatever it sends is ignored."""
         self.messages += 1
-        if not self.shown_out and (self.messages > MESSAGES or len(said) > MESSAGE_SIZE):
-            self.shown_out = self.ended = True
+        if not self.closed and (self.messages > MAX_MESSAGES or len(text_data or bytes_data or "") > MAX_MESSAGE_SIZE):
+            self.ended = True
             await self.close(POLICY)
 
     async def connect(self) -> None:
@@ -124,13 +99,13 @@ class PageConsumer(Socket):
         headers = dict(self.scope["headers"])
         self.key = session_key(headers)
         self.language = _language(headers)
-        visitor = await read(live.of_session, self.key) if self.key else None
+        visitor = await read(visitor_of_session, self.key) if self.key else None
         if visitor is None or not self.may_enter(visitor):
             await self.close()
             return
         self.session, self.browser = sessions.hashed(self.key), visitor.browser
         self.group = delivery.group(visitor.browser)
-        groups = [self.group, *self.more_groups]
+        groups = [self.group]
         if visitor.user:
             self.user = visitor.user.pk
             # The user's, in whichever browser: a new password ends the sessions of all others.
@@ -139,9 +114,6 @@ class PageConsumer(Socket):
         # that nobody has joined is gone. And join before accepting: only a refused handshake is tried again.
         for group in groups:
             await self.join(group)
-        # To a Redis that has just died one can still subscribe, and would hear nothing. By a thread of nobody's: a hung
-        # one is waited for.
-        await asyncio.to_thread(redis.client().ping)
         if cooldown_cookie.COOKIE in (cookies := _cookies(headers)):
             self.wait_until = asyncio.get_running_loop().time() + await read(
                 cooldown_cookie.left, cookies, self.browser
@@ -155,18 +127,21 @@ class PageConsumer(Socket):
         await self.present(found, "account", "delivery", "countdown", "connection")
 
     async def disconnect(self, code: int) -> None:
-        """Leave nothing behind."""
+        """Stop the timers. The groups are left by `EventConsumer`."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Show nothing more: no countdown, no recheck."""
         self.ended = True
-        self.ticker.stop()
+        self.countdown.stop()
         if self.timer:
             self.timer.cancel()
-        ROUNDS.remove(self)
-        await self.leave()
+        RECHECKS.remove(self)
 
-    async def tell(self, html: str) -> None:
+    async def send_leaves(self, html: str) -> None:
         """Send leaves, unless the visitor has left in this instant."""
         with suppress(*GONE):
-            await self.send(html)
+            await self.send(text_data=html)
 
     async def delivery_changed(self, event: Mapping[str, Any]) -> None:
         """Show where the SMS is. The event says only that it moved."""
@@ -177,16 +152,16 @@ class PageConsumer(Socket):
         self.task = asyncio.ensure_future(self.follow())
 
     async def follow(self) -> None:
-        """Look until there is another delivery than before, a few times at most.
+        """Look for the row until there is another delivery than before, a few times at most.
 
         Until then nothing is shown: an old state, shown again, would be newer than the answer to the request.
         """
         before = self.expires_at
-        for pause in SOON:
+        for pause in ROW_PAUSES_SECONDS:
             await asyncio.sleep(pause)
             if self.ended or self.expires_at != before:
                 return
-            self.poke(WRITTEN)
+            self.enqueue(WRITTEN)
 
     async def delivery_written(self, event: Mapping[str, Any]) -> None:
         """Show it, if it is there."""
@@ -200,11 +175,16 @@ class PageConsumer(Socket):
     async def session_changed(self, event: Mapping[str, Any]) -> None:
         """Somebody logged in or out in another tab: say nothing more, and come back with the new cookies."""
         self.ended = True
-        self.ticker.stop()
-        await asyncio.sleep(COOKIES)
+        self.countdown.stop()
+        await asyncio.sleep(COOKIE_SECONDS)
         await self.renew()
 
-    def may_enter(self, visitor: live.Visitor) -> bool:
+    @property
+    def path(self) -> str:
+        """Where this socket is, as the page names it. Channels' router ignores how many slashes come first."""
+        return f"/{self.scope['path'].lstrip('/')}"
+
+    def may_enter(self, visitor: Visitor) -> bool:
         """Tell whether the page behind this socket is for this visitor."""
         return True
 
@@ -228,10 +208,8 @@ class PageConsumer(Socket):
             return
         await self.present(found, *names, once=once, other=other)
 
-    async def present(
-        self, found: tuple[live.State, str], *names: str, once: bool = False, other: bool = False
-    ) -> None:
-        """Send these leaves of what was read, and see to it that the page is looked at again."""
+    async def present(self, found: tuple[State, str], *names: str, once: bool = False, other: bool = False) -> None:
+        """Send these leaves of what was read, and plan the next recheck."""
         state, extra = found
         if other and state.expires_at == self.expires_at:
             return
@@ -240,32 +218,32 @@ class PageConsumer(Socket):
         self.expires_at = state.expires_at
         state = state.waiting(self.wait_until - asyncio.get_running_loop().time())
         with translation.override(self.language):
-            html = live.leaves(state, *names)
-        self.ticker.start(state.wait)
-        if not self.looks_by_itself:
-            ROUNDS.add(self)
+            html = render.leaves(state, *names)
+        self.countdown.start(state.wait)
+        if not self.rechecks_itself:
+            RECHECKS.add(self)
         words = hash(html + extra)
         if not once or words != self.shown:
-            await self.tell(html + extra)
+            await self.send_leaves(html + extra)
             self.shown = words
         if self.timer:
             self.timer.cancel()
             self.timer = None
-        if not (state.unfinished or state.pace or self.looks_by_itself):
+        if not (state.unfinished or state.pace or self.rechecks_itself):
             return
-        pause: float = RECHECK_UNFINISHED if state.unfinished else RECHECK
+        pause: float = RECHECK_UNFINISHED_SECONDS if state.unfinished else RECHECK_SECONDS
         # Not before that moment: "next in 5 s" would be heard once more, as "in 1 s".
         pause = max(pause, 1.3 * (state.retry_in + 1)) if state.retry_in else pause
-        # And when it begins to be slow; a second late, for the look itself is spread.
-        self.look_again(min(pause, state.slow_in + 1) if state.slow_in else pause)
+        # And when it begins to be slow; a second late, for the recheck itself is spread.
+        self.schedule_recheck(min(pause, state.slow_in + 1) if state.slow_in else pause)
 
-    def snapshot(self) -> tuple[live.State, str] | None:
+    def snapshot(self) -> tuple[State, str] | None:
         """Return what this session may see now, None when it has ended. Runs in a reader's thread."""
-        visitor = live.of_session(self.key)
+        visitor = visitor_of_session(self.key)
         if visitor is None or not self.may_enter(visitor) or delivery.group(visitor.browser) != self.group:
             return None
         row = delivery.latest(visitor.browser)
-        state = live.of_row(row, username=visitor.username, socket=self.scope["path"], connection="live")
+        state = state_of_row(row, username=visitor.username, socket=self.path, connection="live")
         with translation.override(self.language):
             return state, self.extra()
 
@@ -276,87 +254,32 @@ class PageConsumer(Socket):
         signed in: this one may belong to somebody who planted the session before the login.
         """
         self.ended = True
-        self.ticker.stop()
-        await self.tell(live.leaves(live.State(socket=self.scope["path"]), "live"))
+        self.countdown.stop()
+        await self.send_leaves(render.leaves(State(socket=self.path), "live"))
         # The page hangs up by itself when it has read this. Hung up on in the same breath, a client may not read it.
-        await asyncio.sleep(GOODBYE)
+        await asyncio.sleep(GOODBYE_SECONDS)
         with suppress(*GONE):
             await self.close()
 
     async def tick(self, seconds: int) -> None:
         """Send one number of the countdown."""
         if not self.ended:
-            await self.tell(live.countdown(seconds, self.language))
+            await self.send_leaves(render.countdown(seconds, self.language))
 
-    def look_again(self, seconds: float) -> None:
-        """Look again after a while, in place of what was planned. Spread, so that a restart is not felt for ever."""
+    def schedule_recheck(self, seconds: float) -> None:
+        """Recheck after a while, in place of what was planned. Spread, so that a restart is not felt for ever."""
         if self.timer:
             self.timer.cancel()
         loop = asyncio.get_running_loop()
-        self.timer = loop.call_later(seconds * random.uniform(0.8, 1.2), self.poke, recheck.LOOK)  # noqa: S311
+        self.timer = loop.call_later(seconds * random.uniform(0.8, 1.2), self.enqueue, recheck.RECHECK)  # noqa: S311
 
-    async def look(self, event: Mapping[str, Any]) -> None:
-        """Show everything that may have changed. A socket that cannot look is closed: it might outlive its session."""
+    async def recheck(self, event: Mapping[str, Any]) -> None:
+        """Show everything that may have changed. Where that fails the socket is closed: its session may be over."""
         await self.show("account", "delivery", "countdown")
 
 
-# The looks at all pages of this process.
-ROUNDS = recheck.Rounds(read)
-
-
-class PhoneConsumer(PageConsumer):
-    """The dev phone's page."""
-
-    looks_by_itself = True
-    more_groups = (phone.GROUP,)
-
-    def may_enter(self, visitor: live.Visitor) -> bool:
-        """Let everybody in who develops, and nobody else."""
-        return bool(settings.DEBUG and settings.DEV_PHONE)
-
-    def extra(self) -> str:
-        """Return the messages and the switches."""
-        mode = phone.current_mode()
-        context = {"messages": phone.messages(), "mode": mode.mode, "times": mode.times, "oob": True}
-        return "".join(render_to_string(f"dev/phone.html#{name}", context) for name in ("messages", "mode"))
-
-    async def phone_changed(self, event: Mapping[str, Any]) -> None:
-        """Show what has arrived."""
-        await self.show("delivery", "countdown")
-
-
-class QueueConsumer(PageConsumer):
-    """The queue's self-test page."""
-
-    looks_by_itself = True
-    more_groups = (debug.GROUP,)
-
-    def __init__(self) -> None:
-        """Begin without having heard of a run."""
-        super().__init__()
-        # Unix time of a push that is not shown yet, 0 when there is none.
-        self.pushed_at = 0.0
-        # How long the last push was under way.
-        self.pushed_ms: int | None = None
-
-    def may_enter(self, visitor: live.Visitor) -> bool:
-        """Let staff in, and under DEBUG everybody."""
-        return bool(settings.DEBUG or (visitor.user and visitor.user.is_staff))
-
-    def extra(self) -> str:
-        """Return the bar."""
-        run = debug.current()
-        if run is None or not run.done:
-            self.pushed_ms = None
-        elif self.pushed_at:
-            self.pushed_ms = max(0, round((self.pushed_at - run.counted_at) * 1000))
-        self.pushed_at = 0.0
-        return render_to_string("dev/queue.html#progress", {"test": run, "pushed_ms": self.pushed_ms, "oob": True})
-
-    async def progress_changed(self, event: Mapping[str, Any]) -> None:
-        """Show how far the worker has counted."""
-        self.pushed_at = time.time()
-        await self.show("account")
+# Rechecks the pages of this process.
+RECHECKS = recheck.Rechecks(read)
 
 
 def _cookies(headers: dict[bytes, bytes]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from accounts import phone_numbers
-from accounts.live import state as live
+from accounts.live.state import SOCKET, State, state_of_request
 from accounts.sessions import browser_id
 
 # Pages that show more have a socket of their own; all others share one.
@@ -31,16 +31,16 @@ def page(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _state(request: HttpRequest) -> live.State:
+def _state(request: HttpRequest) -> State:
     """Return the page's state, and plant the browser's id: a page that is shown is followed by its socket.
 
     An address that does not exist plants nothing: who tries addresses leaves no rows behind.
     """
     if request.resolver_match is None:
-        return live.of_request(request)
-    socket = SOCKETS.get(request.resolver_match.url_name or "", live.SOCKET)
+        return state_of_request(request)
+    socket = SOCKETS.get(request.resolver_match.url_name or "", SOCKET)
     if browser_id.of(request.session) is None:
         browser_id.plant(request.session)
         # Nobody has asked for anything, or been told to wait, under an id that is a moment old.
-        return live.State(socket=socket)
-    return live.of_request(request, socket=socket)
+        return State(socket=socket)
+    return state_of_request(request, socket=socket)

@@ -14,7 +14,8 @@ from django.template.loader import render_to_string
 from django.utils.translation import get_language
 from django_htmx.http import HttpResponseClientRedirect
 
-from accounts.live.state import State, leaves
+from accounts.live.render import leaves
+from accounts.live.state import State
 from accounts.messages import Message, errmsg
 from project.web.http import Request
 

@@ -1,23 +1,19 @@
-"""Where the sockets are."""
+"""The sockets' URLs, routed by Channels as `urls.py` is by Django."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from channels.routing import URLRouter
+from django.urls import path, re_path
 
-from accounts.consumers import PageConsumer, PhoneConsumer, QueueConsumer
+from accounts.consumers import PageConsumer
+from accounts.dev.consumers import PhoneConsumer, QueueConsumer
 from accounts.live.connection_limits import refuse
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-PLACES: dict[str, Callable[[Any, Any, Any], Awaitable[None]]] = {
-    "/ws/": PageConsumer.as_asgi(),
-    "/ws/dev/phone/": PhoneConsumer.as_asgi(),
-    "/ws/dev/queue/": QueueConsumer.as_asgi(),
-}
-
-
-def websocket(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
-    """Serve a socket at its place; there is none at any other path."""
-    application: Callable[[Any, Any, Any], Awaitable[None]] = PLACES.get(scope["path"], refuse)
-    return application(scope, receive, send)
+websocket_urlpatterns = [
+    path("ws/", PageConsumer.as_asgi()),
+    path("ws/dev/phone/", PhoneConsumer.as_asgi()),
+    path("ws/dev/queue/", QueueConsumer.as_asgi()),
+    # URLRouter raises for any other path, which daphne logs with a traceback and answers with 500.
+    re_path(r"", refuse),  # type: ignore[arg-type]
+]
+websocket = URLRouter(websocket_urlpatterns)

@@ -20,7 +20,8 @@ from accounts import codes, messages, responses, sessions
 from accounts.backends import claim_of
 from accounts.codes import cooldown_cookie
 from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, WithdrawForm, sent
-from accounts.live import state as live
+from accounts.live.render import leaves
+from accounts.live.state import SESSION_CHANGED, WAIT_CHANGED, state_of_request, state_of_row
 from accounts.models import User
 from accounts.phone_numbers import masked
 from accounts.sessions import browser_id
@@ -105,7 +106,7 @@ def code(request: Request) -> HttpResponse:
     except (codes.Unavailable, redis.Unavailable):
         return responses.refusal(request, "UNAVAILABLE", place="code", status=503, seconds=5)
     done = _("Your code is on its way.")
-    response = responses.state_reply(request, live.of_row(row), place="code", status=202, done=done)
+    response = responses.state_reply(request, state_of_row(row), place="code", status=202, done=done)
     cooldown_cookie.forget(response, request.COOKIES)
     return response
 
@@ -119,15 +120,15 @@ def withdraw(request: Request) -> HttpResponse:
     row = delivery.latest(own) if own else None
     if own is None or not form.is_valid() or (row and not form.means(row.mobile)):
         # From a page that has not heard of the newer request: it is shown that one.
-        return responses.state_reply(request, live.of_request(request), place="code", status=200)
+        return responses.state_reply(request, state_of_request(request), place="code", status=200)
     message = None
     if row and withdrawal.withdraw(row.pk):
         logger.info("delivery %s taken back", row.pk[:8])
         row.refresh_from_db(fields=["state", "withdrawn_at"])
         message = messages.withdrawn(masked(row.mobile), gone=row.state not in withdrawal.STAYED)
-    state = live.of_row(row, username=request.user.get_username())
+    state = state_of_row(row, username=request.user.get_username())
     # Of whatever number it was: this page waits no more.
-    push(delivery.group(own), live.WAIT_CHANGED, seconds=0)
+    push(delivery.group(own), WAIT_CHANGED, seconds=0)
     response = responses.state_reply(request, state, place="code", status=200, message=message)
     cooldown_cookie.forget(response, request.COOKIES)
     return response
@@ -186,10 +187,10 @@ def logout(request: Request) -> HttpResponse:
 @require_GET
 def state(request: Request) -> HttpResponse:
     """Give the live leaves, for a page whose socket is down, or the state for a program."""
-    now = live.of_request(request)
+    now = state_of_request(request)
     if responses.wants_json(request):
         return JsonResponse({"code": "OK", "errmsg": "", "username": now.username, **now.as_json()})
-    return HttpResponse(live.leaves(now, "account", "delivery", "countdown"))
+    return HttpResponse(leaves(now, "account", "delivery", "countdown"))
 
 
 def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
@@ -212,11 +213,11 @@ def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
 
 def _too_frequent(request: Request, own: str, mobile: str, seconds: float) -> HttpResponse:
     """Answer with the running state, not a bare error: this may be a second click on what works already."""
-    state = live.of_request(request)
+    state = state_of_request(request)
     # Another browser has asked for this number, or this one has taken it back: no row of it says to count.
     untold = seconds > state.wait + 1
     if untold:
-        push(delivery.group(own), live.WAIT_CHANGED, seconds=seconds)
+        push(delivery.group(own), WAIT_CHANGED, seconds=seconds)
     state = state.waiting(seconds)
     response = responses.refusal(request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=seconds)
     if untold:
@@ -267,4 +268,4 @@ def _tell_tabs(response: HttpResponse, group: str | None) -> HttpResponse:
     """
     if group is None:
         return response
-    return push_after(response, delivery.group(group), live.SESSION_CHANGED)
+    return push_after(response, delivery.group(group), SESSION_CHANGED)

@@ -1,6 +1,6 @@
-"""The sockets' door: from whose page, and how many, before Redis or the database is asked for anything.
+"""Which sockets are accepted: by the page's origin and by how many are open, before Redis or the database is asked.
 
-Who is not let in gets a refused handshake. The page then polls, and tries again at growing intervals (RFC 6455, 7.2.3).
+Any other handshake is refused. The page then polls, and tries again at growing intervals (RFC 6455, 7.2.3).
 """
 
 from __future__ import annotations
@@ -22,58 +22,65 @@ from project import keys
 logger = logging.getLogger(__name__)
 
 
-class Place(NamedTuple):
-    """What is counted: the open sockets of `who`, by kind."""
+class Owner(NamedTuple):
+    """Whose open sockets are counted: the server's, an address's or a session's."""
 
     kind: str
-    who: str = ""
+    name: str = ""
 
 
-class Door(OriginValidator):  # type: ignore[misc]
-    """Wraps the sockets' application.
+class ConnectionLimits(OriginValidator):  # type: ignore[misc]
+    """Wraps the sockets' application: Channels' check of the origin, and limits on open sockets.
 
-    The origin is the whole of it (RFC 6455, 10.2; ASVS 5.0, 4.4.2): a browser sends the cookie with a stranger's page.
+    The origin is all that tells whose page it is (RFC 6455, 10.2; ASVS 5.0, 4.4.2): a browser sends our cookie from a
+    stranger's page as well.
 
-    The caps are counted in this process, which is the one that they protect: its memory and its open files. In Redis
-    each handshake would wait for a round trip, and what a killed server had counted would stand until it ran out;
-    here the count goes with the sockets. Several servers each have their own.
+    Sockets are counted in this process, whose memory and open files the limits protect. In Redis each handshake would
+    wait for a round trip, and what a killed server had counted would stay until it expired. Each server has its own.
     """
 
     def __init__(self, application: Any, allowed_origins: list[str]) -> None:
         """Take the application, and the origins of our own pages."""
         super().__init__(application, allowed_origins)
-        self.open: Counter[Place] = Counter()
-        # Written into the log once, until there is nobody: an attack is no reason to fill a disk.
-        self.told: set[Place] = set()
+        self.open: Counter[Owner] = Counter()
+        # Logged once, until the owner has no socket left: an attack is no reason to fill a disk.
+        self.logged: set[Owner] = set()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Let a socket in if there is room, and note when it has gone."""
-        headers = dict(scope["headers"])
-        if not self.is_ours(headers.get(b"origin"), headers.get(b"host"), (scope.get("server") or ("", None))[1]):
+        """Accept a socket if there is room, and count it until it has gone."""
+        # Nothing is awaited between comparing and counting, so no two take one place.
+        counted = self.count(scope, dict(scope["headers"]))
+        if not counted:
             await refuse(scope, receive, send)
             return
-        limits = places(scope, headers)
-        for place, most in limits.items():
-            if self.open[place] >= most:
-                self.tell(place, most)
-                await refuse(scope, receive, send)
-                return
-        # Nothing is awaited between the look and the count, so no two take one place.
-        self.open.update(limits.keys())
+        if scope.get("root_path"):
+            # Ours to set, not the `Daphne-Root-Path` header's: the router fails on a wrong one.
+            scope = {**scope, "root_path": ""}
         try:
-            # The root path is ours to say, not the `Daphne-Root-Path` header's: the router fails on a wrong one.
-            await self.application({**scope, "root_path": ""}, receive, send)
+            await self.application(scope, receive, send)
         finally:
-            for place in limits:
-                self.open[place] -= 1
-                if not self.open[place]:
-                    del self.open[place]
-                    self.told.discard(place)
+            for owner in counted:
+                self.open[owner] -= 1
+                if not self.open[owner]:
+                    del self.open[owner]
+                    self.logged.discard(owner)
+
+    def count(self, scope: dict[str, Any], headers: dict[bytes, bytes]) -> tuple[Owner, ...]:
+        """Count a socket that may be opened and return whose it is; nobody's, if it may not."""
+        if not self.is_ours(headers.get(b"origin"), headers.get(b"host"), (scope.get("server") or ("", None))[1]):
+            return ()
+        limits = owners(scope, headers)
+        for owner, most in limits.items():
+            if self.open[owner] >= most:
+                self.log(owner, most)
+                return ()
+        self.open.update(limits.keys())
+        return tuple(limits)
 
     def is_ours(self, origin: bytes | None, host: bytes | None, port: int | None = None) -> bool:
-        """Tell whether the page behind a handshake is one of ours. One that cannot be read is not.
+        """Tell whether the page behind a handshake is one of ours. An origin that cannot be parsed is not.
 
-        It is when it comes from PUBLIC_ORIGIN, or from the very name and port that it asks for, if that is a name
+        It is ours when it comes from PUBLIC_ORIGIN, or from the very name and port that it asks for, if that is a name
         that we answer: what Django's CSRF check asks of a form. A page of another port is another site's. Where the
         Host header has no port, it is the scheme's own or the `port` that the handshake came to.
         """
@@ -91,20 +98,20 @@ class Door(OriginValidator):  # type: ignore[misc]
         name, _port = split_domain_port(asked.netloc)
         return same and page.scheme == scheme and bool(name) and validate_host(name, settings.ALLOWED_HOSTS)
 
-    def tell(self, place: Place, most: int) -> None:
-        """Write into the log that there is no room."""
-        if place not in self.told:
-            self.told.add(place)
-            who = keys.hashed(place.kind, place.who)[:8] if place.who else "all"
-            logger.warning("sockets are refused: %s %s has %d open", place.kind, who, most)
+    def log(self, owner: Owner, most: int) -> None:
+        """Log that an owner may not open more sockets."""
+        if owner not in self.logged:
+            self.logged.add(owner)
+            who = keys.hashed(owner.kind, owner.name)[:8] if owner.name else "all"
+            logger.warning("sockets are refused: %s %s has %d open", owner.kind, who, most)
 
 
-def places(scope: dict[str, Any], headers: dict[bytes, bytes]) -> dict[Place, int]:
-    """Return the places that a socket takes, with the most that there may be of each."""
-    taken = {Place("server"): settings.SOCKETS, Place("address", socket_address(scope)): settings.SOCKETS_PER_ADDRESS}
+def owners(scope: dict[str, Any], headers: dict[bytes, bytes]) -> dict[Owner, int]:
+    """Return whose a socket is, each with how many they may have open."""
+    taken = {Owner("server"): settings.SOCKETS, Owner("address", socket_address(scope)): settings.SOCKETS_PER_ADDRESS}
     if key := session_key(headers):
-        # Nobody has looked yet whether there is such a session. Who makes one up is shown out a moment later.
-        taken[Place("session", sessions.hashed(key))] = settings.SOCKETS_PER_SESSION
+        # Whether there is such a session is not known yet. The consumer refuses one that was made up.
+        taken[Owner("session", sessions.hashed(key))] = settings.SOCKETS_PER_SESSION
     return taken
 
 
@@ -115,6 +122,6 @@ def session_key(headers: dict[bytes, bytes]) -> str:
 
 
 async def refuse(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Refuse a handshake: 403, and nothing is asked of any other part. An application by itself."""
+    """Refuse a handshake with 403, without asking any other part. This is an ASGI application."""
     await receive()
     await send({"type": "websocket.close"})

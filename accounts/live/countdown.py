@@ -11,8 +11,8 @@ import math
 from collections.abc import Awaitable, Callable
 
 
-class Ticker:
-    """Counts one socket's seconds down to 0, where it stops by itself."""
+class Countdown:
+    """Counts one socket's seconds down to 0 and stops there."""
 
     __slots__ = ("_deadline", "_task", "_tick", "_timer")
 

@@ -1,8 +1,8 @@
-"""Looks that no event asked for: a push may be lost, and a session may end in silence.
+"""Rechecks that no event asked for: a push may be lost, and a session may end in silence.
 
-Every open page is looked at every `EVERY` seconds. Page by page that would be a thousand reads a second for 8,000
-pages, and nearly all of them find what was there before. So a slot of pages is asked for together, in three queries,
-and only a page of which something is different than at its last look reads the truth for itself.
+Every open page is rechecked every `EVERY_SECONDS`. Page by page that would be a thousand reads a second for 8,000
+pages, and nearly all of them would find nothing new. So the pages of one slot are read together, in three queries, and
+only a page of which something has changed since its last recheck reads its own rows.
 """
 
 from __future__ import annotations
@@ -24,46 +24,46 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Seconds from one look at a page to its next: a page must not be wrong for longer than ten seconds.
-EVERY = 8
+# Seconds from one recheck of a page to its next: a page must not be wrong for longer than ten seconds.
+EVERY_SECONDS = 8
 # Pages in one query. SQLite takes 32,766 values, PostgreSQL plans a thousand well.
-TOGETHER = 500
-LOOK = {"type": "look"}
+MAX_PAGES_IN_QUERY = 500
+RECHECK = {"type": "recheck"}
 
 
 class Page(Protocol):
-    """What a page is known by: where its session is, its browser's hash, its user or 0; and what the last look saw."""
+    """What a page is known by: its session's key, its browser's hash, its user or 0; and what the last recheck saw."""
 
     session: str
     browser: str
     user: int
     seen: int | None
 
-    def poke(self, event: Mapping[str, str]) -> None:
-        """Have it read the truth for itself."""
+    def enqueue(self, event: Mapping[str, str]) -> None:
+        """Have the page read its own rows."""
 
 
-class Rounds:
+class Rechecks:
     """The pages of this process, a slot of them each second."""
 
     def __init__(self, read: Callable[[Callable[..., list[int]], Sequence[Page]], Awaitable[list[int]]]) -> None:
         """Take what calls a function in a thread that may read the database."""
         self._read = read
-        self._slots: list[set[Page]] = [set() for _ in range(EVERY)]
+        self._slots: list[set[Page]] = [set() for _ in range(EVERY_SECONDS)]
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, page: Page) -> None:
-        """Look at a page from now on, for the first time when `EVERY` seconds are nearly over: it was just read."""
+        """Recheck a page from now on, first when `EVERY_SECONDS` are nearly over: it was just read."""
         self.remove(page)
-        # Of two slots one, so that pages that come all at once are looked at in two parts at least.
-        self._slots[(self._next - random.choice((1, 2))) % EVERY].add(page)  # noqa: S311
+        # One of two slots, so that pages that come all at once are rechecked in two parts at least.
+        self._slots[(self._next - random.choice((1, 2))) % EVERY_SECONDS].add(page)  # noqa: S311
         if not self._timer:
             self._timer = asyncio.get_running_loop().call_later(1, self._tick)
 
     def remove(self, page: Page) -> None:
-        """Look at it no more."""
+        """Recheck the page no more."""
         for slot in self._slots:
             slot.discard(page)
 
@@ -72,25 +72,25 @@ class Rounds:
         if any(self._slots):
             self._timer = asyncio.get_running_loop().call_later(1, self._tick)
         now = self._next
-        self._next = (now + 1) % EVERY
+        self._next = (now + 1) % EVERY_SECONDS
         # A database that is so slow is not asked the same again.
         if self._slots[now] and now not in self._under_way:
-            self._under_way[now] = asyncio.ensure_future(self._look(now))
+            self._under_way[now] = asyncio.ensure_future(self._recheck(now))
 
-    async def _look(self, now: int) -> None:
+    async def _recheck(self, now: int) -> None:
         pages = list(self._slots[now])
         try:
-            for start in range(0, len(pages), TOGETHER):
-                some = pages[start : start + TOGETHER]
+            for start in range(0, len(pages), MAX_PAGES_IN_QUERY):
+                some = pages[start : start + MAX_PAGES_IN_QUERY]
                 for page, seen in zip(some, await self._read(fingerprints, some), strict=True):
                     if page.seen != seen:
-                        # What it reads for itself is read later than this, so no change is lost between the two.
+                        # The page reads its own rows later than this, so no change is lost between the two.
                         page.seen = seen
-                        page.poke(LOOK)
-        except Exception as error:  # noqa: BLE001  (the database's own errors, and whatever else: nobody sees)
-            logger.warning("pages look for themselves: %s", type(error).__name__)
+                        page.enqueue(RECHECK)
+        except Exception as error:  # noqa: BLE001  (the database's own errors and any other: this task has no caller)
+            logger.warning("pages are rechecked one by one: %s", type(error).__name__)
             for page in pages:
-                page.poke(LOOK)
+                page.enqueue(RECHECK)
         finally:
             del self._under_way[now]
 

@@ -1,18 +1,14 @@
-"""The truth that a page shows, read from the rows, and its leaves as HTML. Page, reply and push are made of these."""
+"""What a page shows, read from the rows: the state of one browser, and who is behind its session."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.http import HttpRequest
-from django.template.loader import render_to_string
-from django.utils import translation
 from django.utils.crypto import constant_time_compare
-from django.utils.html import escape
 
 from accounts.codes import cooldown_cookie
 from accounts.models import User
@@ -30,8 +26,6 @@ SOCKET = "/ws/"
 SESSION_CHANGED = "session.changed"
 # With `seconds`: the wait for a number of which no row of this browser tells; 0, it waits no more.
 WAIT_CHANGED = "wait.changed"
-# Stands for a number in words that are kept for whoever is shown the same: no number has this letter, and no name.
-NUMBER = "\ue000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +90,9 @@ class State:
         return state
 
 
-def of_row(row: Delivery | None, *, username: str = "", socket: str = SOCKET, connection: str = "connecting") -> State:
+def state_of_row(
+    row: Delivery | None, *, username: str = "", socket: str = SOCKET, connection: str = "connecting"
+) -> State:
     """Return the state that a delivery's row tells. `row.now`, the database's time, is used where it was read along."""
     if row is None or row.withdrawn_at:
         return State(username=username, socket=socket, connection=connection)
@@ -133,11 +129,11 @@ def _under_way(row: Delivery, now: datetime) -> tuple[int, int]:
     return max(1, round(seconds)), max(0, round((now - row.sent_at).total_seconds()))
 
 
-def of_request(request: HttpRequest, *, socket: str = SOCKET) -> State:
+def state_of_request(request: HttpRequest, *, socket: str = SOCKET) -> State:
     """Return the state of the browser that sent a request."""
     own = browser_id.of(request.session)
     username = request.user.get_username() if request.user.is_authenticated else ""
-    state = of_row(delivery.latest(own) if own else None, username=username, socket=socket)
+    state = state_of_row(delivery.latest(own) if own else None, username=username, socket=socket)
     return state.waiting(cooldown_cookie.left(request.COOKIES, own))
 
 
@@ -155,7 +151,7 @@ class Visitor:
         return self.user.username if self.user else ""
 
 
-def of_session(key: str) -> Visitor | None:
+def visitor_of_session(key: str) -> Visitor | None:
     """Return who a session belongs to now, None if it has ended: logged out, expired, deactivated, password changed.
 
     It only reads. Channels' own look-up ends a session signed with a former SECRET_KEY, and a handshake
@@ -176,37 +172,3 @@ def of_session(key: str) -> Visitor | None:
     proof = data.get(HASH_SESSION_KEY, "")
     valid = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
     return Visitor(own, user) if any(constant_time_compare(proof, right) for right in valid) else None
-
-
-def leaves(state: State, *names: str) -> str:
-    """Return the named leaves (`account`, `delivery`, `countdown`, `connection`, `live`) as one push or reply."""
-    if "delivery" in names:
-        # After it, for a page that leaves the same delivery alone.
-        names = (*names, "waited")
-    return "\n".join(_leaf(name, state) for name in names)
-
-
-def _leaf(name: str, state: State) -> str:
-    """Return one leaf. Thousands of pages show the same few: only a name and a number are somebody's own."""
-    if name == "account" and state.username:
-        return _rendered.__wrapped__(name, state, "")
-    shared = replace(
-        state,
-        mobile=NUMBER if state.mobile else "",
-        # Nobody is shown a fraction. A countdown is in no other leaf, and in its own there is nothing else.
-        wait=state.seconds if name == "countdown" else 0.0,
-        username="", resend_at=None, expires_at=None,
-    )  # fmt: skip
-    return _rendered(name, shared, translation.get_language()).replace(NUMBER, escape(state.mobile))
-
-
-@lru_cache(maxsize=512)
-def _rendered(name: str, state: State, _language: str | None) -> str:
-    return render_to_string(f"live.html#{name}", {"state": state, "oob": True, "oob_waited": name == "waited"})
-
-
-@lru_cache(maxsize=1024)
-def countdown(seconds: int, language: str) -> str:
-    """Return the countdown's leaf. Rendered once a value, not once a page."""
-    with translation.override(language):
-        return leaves(State(wait=seconds), "countdown")

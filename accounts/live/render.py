@@ -1,0 +1,49 @@
+"""The leaves of a page as HTML: page, reply and push are made of these."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.html import escape
+
+from accounts.live.state import State
+
+# Stands for a mobile number in HTML that is cached for all who are shown the same: no number and no name contains it.
+NUMBER = "\ue000"
+
+
+def leaves(state: State, *names: str) -> str:
+    """Return the named leaves (`account`, `delivery`, `countdown`, `connection`, `live`) as one push or reply."""
+    if "delivery" in names:
+        # After it, for a page that leaves the same delivery alone.
+        names = (*names, "waited")
+    return "\n".join(_leaf(name, state) for name in names)
+
+
+def _leaf(name: str, state: State) -> str:
+    """Return one leaf. Thousands of pages show the same few: only a name and a number are somebody's own."""
+    if name == "account" and state.username:
+        return _rendered.__wrapped__(name, state, "")
+    shared = replace(
+        state,
+        mobile=NUMBER if state.mobile else "",
+        # Nobody is shown a fraction. A countdown is in no other leaf, and in its own there is nothing else.
+        wait=state.seconds if name == "countdown" else 0.0,
+        username="", resend_at=None, expires_at=None,
+    )  # fmt: skip
+    return _rendered(name, shared, translation.get_language()).replace(NUMBER, escape(state.mobile))
+
+
+@lru_cache(maxsize=512)
+def _rendered(name: str, state: State, _language: str | None) -> str:
+    return render_to_string(f"live.html#{name}", {"state": state, "oob": True, "oob_waited": name == "waited"})
+
+
+@lru_cache(maxsize=1024)
+def countdown(seconds: int, language: str) -> str:
+    """Return the countdown's leaf. Rendered once a value, not once a page."""
+    with translation.override(language):
+        return leaves(State(wait=seconds), "countdown")
