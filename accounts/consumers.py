@@ -58,24 +58,22 @@ class PageConsumer(EventConsumer):
     # For pages that show what is in no row of this browser: each is rechecked by itself.
     rechecks_itself: ClassVar[bool] = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Begin as nobody's socket."""
-        super().__init__(*args, **kwargs)
-        self.group = ""
-        self.key = self.session = self.browser = ""
-        self.user = 0
-        self.seen: int | None = None
-        self.accepted = False
-        self.messages = 0
-        # What was shown last, as a number: the words of thousands of pages are megabytes. 0: nothing yet.
-        self.shown = 0
-        self.timer: asyncio.TimerHandle | None = None
-        self.countdown = Countdown(self.tick)
-        # By the loop's clock: until then a number must wait of which no row of this browser tells.
-        self.wait_until = 0.0
-        # When the last request's code ends. A newer request leaves that wait behind.
-        self.expires_at: datetime | None = None
-        self.ended = False
+    # Of this browser. The defaults are the class's: an attribute of its own costs each of thousands of pages.
+    group = ""
+    key = session = browser = ""
+    user = 0
+    seen: int | None = None
+    accepted = False
+    messages = 0
+    # What was shown last, as a number: the words of thousands of pages are megabytes. 0: nothing yet.
+    shown = 0
+    timer: asyncio.TimerHandle | None = None
+    countdown: Countdown | None = None
+    # By the loop's clock: the wait for a number that no row of this browser tells of.
+    wait_until = 0.0
+    # When the last request's code ends. A newer request leaves that wait behind.
+    expires_at: datetime | None = None
+    ended = False
 
     async def part_unavailable(self, error: Exception) -> None:
         """While Redis or the database is away, close: the page polls, and opens another socket later."""
@@ -133,7 +131,7 @@ class PageConsumer(EventConsumer):
     def stop(self) -> None:
         """Show nothing more: no countdown, no recheck."""
         self.ended = True
-        self.countdown.stop()
+        self.count_down(0)
         if self.timer:
             self.timer.cancel()
         RECHECKS.remove(self)
@@ -175,7 +173,7 @@ class PageConsumer(EventConsumer):
     async def session_changed(self, event: Mapping[str, Any]) -> None:
         """Somebody logged in or out in another tab: say nothing more, and come back with the new cookies."""
         self.ended = True
-        self.countdown.stop()
+        self.count_down(0)
         await asyncio.sleep(COOKIE_SECONDS)
         await self.renew()
 
@@ -219,7 +217,7 @@ class PageConsumer(EventConsumer):
         state = state.waiting(self.wait_until - asyncio.get_running_loop().time())
         with translation.override(self.language):
             html = render.leaves(state, *names)
-        self.countdown.start(state.wait)
+        self.count_down(state.wait)
         if not self.rechecks_itself:
             RECHECKS.add(self)
         words = hash(html + extra)
@@ -254,12 +252,21 @@ class PageConsumer(EventConsumer):
         signed in: this one may belong to somebody who planted the session before the login.
         """
         self.ended = True
-        self.countdown.stop()
+        self.count_down(0)
         await self.send_leaves(render.leaves(State(socket=self.path), "live"))
         # The page hangs up by itself when it has read this. Hung up on in the same breath, a client may not read it.
         await asyncio.sleep(GOODBYE_SECONDS)
         with suppress(*GONE):
             await self.close()
+
+    def count_down(self, seconds: float) -> None:
+        """Count down from so many seconds, in place of what was counted before."""
+        if self.countdown:
+            self.countdown.stop()
+        self.countdown = None
+        if seconds > 0:
+            self.countdown = Countdown(self.tick)
+            self.countdown.start(seconds)
 
     async def tick(self, seconds: int) -> None:
         """Send one number of the countdown."""

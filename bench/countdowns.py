@@ -21,7 +21,7 @@ async def lag(number: int, seconds: int) -> float:
     """Return the p99 of all countdowns of one round, in ms."""
     # These can be imported when Django stands.
     from accounts.consumers import PageConsumer
-    from accounts.live.countdown import Ticker
+    from accounts.live.countdown import Countdown
 
     loop = asyncio.get_running_loop()
     lags: list[float] = []
@@ -35,12 +35,12 @@ async def lag(number: int, seconds: int) -> float:
         def __init__(self) -> None:
             self.page = PageConsumer()
             self.page.language = "en"
-            self.page._send = nowhere
-            self.ticker = Ticker(self.tick)
+            self.page.base_send = nowhere
+            self.countdown = Countdown(self.tick)
             # Each in its own moment of the second, as people come.
             wait = seconds + 1 + random.random()
             self.end = loop.time() + wait
-            self.ticker.start(wait)
+            self.countdown.start(wait)
 
         async def tick(self, left: int) -> None:
             await self.page.tick(left)
@@ -57,7 +57,9 @@ async def lag(number: int, seconds: int) -> float:
 def main(number: int, rounds: int, seconds: int) -> None:
     """Measure in turn."""
     django.setup()
-    import asgi
+    from project.server import process
+
+    process.tune_collector()
 
     tuned = gc.get_threshold()
     found: dict[str, list[float]] = {"tuned": [], "out of the box": []}
@@ -65,7 +67,6 @@ def main(number: int, rounds: int, seconds: int) -> None:
         for name, threshold in (("tuned", tuned), ("out of the box", (700, 10, 10))):
             gc.set_threshold(*threshold)
             found[name].append(asyncio.run(lag(number, seconds)))
-    assert asgi.application is not None
     json.dump(found, sys.stdout)
 
 

@@ -33,7 +33,7 @@ class Graceful(Huey):  # type: ignore[misc]
     def create_consumer(self, **options: Any) -> Any:
         """Return the consumer; SIGTERM is graceful, whatever `-g` says, and takes GRACE unless `-t` says otherwise."""
         if settings.ONE_CORE:
-            cpu_affinity.settle()
+            cpu_affinity.pin()
         grace = options.get("shutdown_timeout")
         options |= {"graceful_signal": "TERM", "shutdown_timeout": GRACE if grace is None else grace}
         return super().create_consumer(**options)

@@ -58,14 +58,15 @@ class EventConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     # What a missing part raises: Redis or the database, or the connection to them.
     unavailable: ClassVar[tuple[type[Exception], ...]] = (redis.Unavailable, OSError)
 
+    closed = False
+    _handling: asyncio.Task[None] | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Begin unconnected."""
         super().__init__(*args, **kwargs)
         # A list of this instance's own: `connect` may add to it.
         self.groups: list[str] = list(type(self).groups or ())
-        self.closed = False
         self._waiting: dict[str, Mapping[str, Any]] = {}
-        self._handling: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Serve one socket until it has gone, and leave no group with its name in it."""

@@ -14,13 +14,15 @@ from project.server import headers
 
 logger = logging.getLogger(__name__)
 
+# Bytes. More than any form or delivery report of ours; kept here, so that it can be refused in our own words.
+MAX_BODY = 1024 * 1024
 # Headers with parameters that Django reads.
 PARAMETERS = frozenset({b"accept", b"content-type"})
 # As RFC 9110, 9.1 writes them: whoever reads the method behind this reads the same.
 METHOD = re.compile(r"[A-Z]+")
 
 
-class Front:
+class AsgiWrapper:
     """Wraps the HTTP application."""
 
     def __init__(self, application: Any) -> None:

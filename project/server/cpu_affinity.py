@@ -20,11 +20,11 @@ _others: set[int] = set()
 _claims: list[socket.socket] = []
 
 
-def settle(name: str = "latchkey") -> int | None:
+def pin(name: str = "latchkey") -> int | None:
     """Keep this thread, and those that it starts from now on, on one core, and return which.
 
     Each process that calls itself by this name gets another one. None, and nothing is changed, where that is no gain
-    or not possible: not on Linux, with a single core, or when other processes of this machine have settled on each.
+    or not possible: not on Linux, with a single core, or when each is taken by another process of this machine.
     """
     if sys.platform != "linux":
         return None
@@ -48,7 +48,7 @@ def settle(name: str = "latchkey") -> int | None:
     return None
 
 
-def roam() -> None:
+def unpin() -> None:
     """Let this thread run on every core but that one."""
     if _others:
         os.sched_setaffinity(0, _others)

@@ -9,14 +9,14 @@ from typing import Any
 
 from daphne import http_protocol
 
-# More than any form or delivery report of ours. It is kept to here, so that it can be refused in our own words.
-MOST_BODY = 1024 * 1024
-# Who sends so much does not listen for an answer.
-MOST_PATIENCE = 16 * 1024 * 1024
+from project.server.asgi_wrapper import MAX_BODY
+
+# Bytes. A client that has sent so much does not wait for an answer: its connection is closed.
+MAX_READ = 16 * 1024 * 1024
 
 
 class Request(http_protocol.WebRequest):  # type: ignore[misc]
-    """daphne's request, which keeps MOST_BODY of what is sent and one byte more, the sign that there was more."""
+    """daphne's request, which keeps MAX_BODY of what is sent and one byte more, the sign that there was more."""
 
     came = 0
 
@@ -30,9 +30,9 @@ class Request(http_protocol.WebRequest):  # type: ignore[misc]
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802  (Twisted's name)
         """Keep a piece of the body as far as there is room."""
-        room = MOST_BODY + 1 - self.came
+        room = MAX_BODY + 1 - self.came
         self.came += len(data)
         if room > 0:
             super().handleContentChunk(data[:room])
-        elif self.came > MOST_PATIENCE:
+        elif self.came > MAX_READ:
             self.transport.loseConnection()

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from daphne import http_protocol
+from twisted.web.http_headers import Headers
 
 from project.server import daphne_body, headers
 
@@ -60,7 +61,11 @@ class Request(daphne_body.Request):
         self.requestHeaders.removeHeader(b"sec-websocket-protocol")
         # Whatever --server-name says: no banner (ASVS 5.0, 13.4.6), on a handshake either.
         self.server.server_name = self.server.ws_factory.server = ""
-        return super().process()
+        processing = super().process()
+        if self.transport is None:
+            # daphne has handed the connection to the WebSocket protocol, and Twisted keeps this request as long as it.
+            self.requestHeaders: Headers = Headers()
+        return processing
 
     def handle_reply(self, message: dict[str, Any]) -> None:
         """Write a part of the answer. The access log gets a path without a query and without a secret in it (T-84)."""

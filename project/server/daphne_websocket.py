@@ -14,6 +14,11 @@ from daphne import ws_protocol
 BEFORE = 4096
 # One that was shown out may have written this before it knew; then it answers, or is cut off (7.1.7).
 AFTER = 16 * 1024
+# Headers of no use once the socket is open.
+HANDSHAKE = {
+    b"connection", b"upgrade", b"cache-control", b"pragma", b"accept-encoding",
+    b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions",
+}  # fmt: skip
 
 
 class Protocol(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
@@ -22,6 +27,14 @@ class Protocol(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
     # daphne sets it when it asks the application whether this one may come in.
     request: Any = None
     came_after = 0
+
+    def onOpen(self) -> None:  # noqa: N802  (autobahn's name)
+        """Forget the handshake: autobahn keeps its headers twice more, and the scope needs none of its own."""
+        self.http_request_data = b""
+        self.http_headers = self.request.headers = {}
+        # This list is the scope's.
+        self.clean_headers[:] = [pair for pair in self.clean_headers if pair[0] not in HANDSHAKE]
+        super().onOpen()
 
     def consumeData(self) -> None:  # noqa: N802  (autobahn's name)
         """Take what has come, `self.data`, if this client has a say. autobahn calls it again after the handshake."""

@@ -21,8 +21,7 @@ from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi import build_environ
 
 from project.server import cpu_affinity
-from project.server.asgi_wrapper import say
-from project.server.daphne_body import MOST_BODY
+from project.server.asgi_wrapper import MAX_BODY, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -59,10 +58,12 @@ class Pool(WSGIMiddleware):
         environ: Any = build_environ(scope, io.BytesIO(body))  # type: ignore[arg-type]
         # A body in chunks has none, and would be empty for WSGI.
         environ.setdefault("CONTENT_LENGTH", str(len(body)))
+        # a2wsgi takes it from this process's environment, if there is one.
+        environ["SCRIPT_NAME"] = ""
         return self.executor.submit(contextvars.copy_context().run, call.run, environ)
 
 
-class Lanes:
+class ThreadPools:
     """Two pools: one for requests that may hash a password, and one for all others, who do not wait for them.
 
     A hash takes a core for a fifth of a second. Twenty at once in one pool would take all its threads and every core.
@@ -75,17 +76,17 @@ class Lanes:
         """Take Django's WSGI application, how many threads each pool has, and what tells a scope's address."""
         self._all = Pool(application, workers=workers)
         self._watching = {path: Pool(application, workers=1) for path in ("/healthz", "/readyz")}
-        self._hashing = HashingLane(application, hashers=hashers, address_of=address_of)
+        self._hashing = HashingPool(application, hashers=hashers, address_of=address_of)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request."""
-        lane = self._watching.get(scope["path"], self._all)
+        pool = self._watching.get(scope["path"], self._all)
         if may_hash(scope["method"], scope["path"]):
-            lane = self._hashing
-        await lane(scope, receive, send)
+            pool = self._hashing
+        await pool(scope, receive, send)
 
 
-class HashingLane(Pool):
+class HashingPool(Pool):
     """A pool in which addresses take turns, and nothing is done for a visitor who has left.
 
     What is counted is work and not connections: from when a request is whole until its thread is done with it, whether
@@ -96,7 +97,7 @@ class HashingLane(Pool):
         """Take Django's WSGI application, the number of threads, and what tells a scope's address."""
         super().__init__(application, workers=hashers)
         # Nearly all of a hash is worked without Python.
-        self.executor = ThreadPoolExecutor(hashers, thread_name_prefix="hashing", initializer=cpu_affinity.roam)
+        self.executor = ThreadPoolExecutor(hashers, thread_name_prefix="hashing", initializer=cpu_affinity.unpin)
         self._address_of = address_of
         self._free = hashers
         self._count: Counter[str] = Counter()
@@ -287,10 +288,10 @@ def _settle(future: asyncio.Future[Any], value: Any) -> None:
 
 
 async def _whole(receive: Any) -> bytes | None:
-    """Return the body, None when the visitor has left. Past MOST_BODY none is waited for: Django refuses its length."""
+    """Return the body, None when the visitor has left. Past MAX_BODY none is waited for: Django refuses its length."""
     body = b""
     more = True
-    while more and len(body) <= MOST_BODY:
+    while more and len(body) <= MAX_BODY:
         event = await receive()
         if event["type"] != "http.request":
             return None

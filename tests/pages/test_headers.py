@@ -22,7 +22,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.urls import URLPattern, URLResolver, get_resolver, path
 
-from project.server.asgi_wrapper import Front, ThisMachineOnly
+from project.server.asgi_wrapper import AsgiWrapper, ThisMachineOnly
 from tests.support.codes import code_for
 from tests.support.numbers import number
 from tests.support.places import ELSEWHERE, HERE
@@ -327,11 +327,11 @@ def test_what_breaks_around_django_has_an_answer_as_well(caplog: pytest.LogCaptu
         raise RuntimeError("the pool is broken")
 
     scope = {"type": "http", "method": "GET", "scheme": "http", "headers": [], "query_string": b""}
-    early = through(Front(breaks), {**scope, "path": "/early/"})
+    early = through(AsgiWrapper(breaks), {**scope, "path": "/early/"})
     assert [event.get("status") for event in early] == [500, None]
     assert {name.title() for name in HEADERS} <= {name.decode().title() for name, _ in early[0]["headers"]}
     assert b"pool" not in early[1]["body"]
-    late = through(Front(breaks), {**scope, "path": "/late/"})
+    late = through(AsgiWrapper(breaks), {**scope, "path": "/late/"})
     assert late == [late[0], {"type": "http.response.body", "body": b""}]
     said = [record.name for record in caplog.records if record.levelno >= logging.WARNING]
     assert said == ["project.server.asgi_wrapper"] * 2

@@ -1,4 +1,4 @@
-"""Processes that settle on a core: each on another, and who works without Python on all that are left."""
+"""Processes that are pinned to a core: each on another, and who works without Python on all that are left."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
 
 pytestmark = pytest.mark.skipif(len(CORES) < 2, reason="there is one core, or this is not Linux")
 
-SETTLE = """
+PIN = """
 import json, os, sys, threading
-from project import core
-at = core.settle(sys.argv[1])
+from project.server import cpu_affinity
+at = cpu_affinity.pin(sys.argv[1])
 seen = []
-for let in (lambda: None, core.roam):
+for let in (lambda: None, cpu_affinity.unpin):
     thread = threading.Thread(target=lambda: (let(), seen.append(sorted(os.sched_getaffinity(0)))))
     thread.start()
     thread.join()
@@ -32,9 +32,9 @@ sys.stdin.read()
 # Who hashes and who does not, behind the server.
 SERVE = """
 import asyncio, json, os, sys
-from project import core
-core.settle(sys.argv[1])
-from project.server.thread_pools import Lanes
+from project.server import cpu_affinity
+cpu_affinity.pin(sys.argv[1])
+from project.server.thread_pools import ThreadPools
 from tests.support.asgi import ask
 on = {}
 def application(environ, start_response):
@@ -42,9 +42,9 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b""]
 async def visit():
-    lanes = Lanes(application, workers=2, hashers=1, address_of=lambda scope: scope["client"][0])
-    await ask(lanes, "POST", "/code/")
-    await ask(lanes, "POST", "/login/")
+    pools = ThreadPools(application, workers=2, hashers=1, address_of=lambda scope: scope["client"][0])
+    await ask(pools, "POST", "/code/")
+    await ask(pools, "POST", "/login/")
 asyncio.run(visit())
 print(json.dumps(on))
 """
@@ -52,7 +52,7 @@ print(json.dumps(on))
 
 @pytest.fixture
 def name() -> str:
-    """A name that no other process settles by."""
+    """A name that no other process is pinned by."""
     return f"test {secrets.token_hex(8)}"
 
 
@@ -72,20 +72,20 @@ def said(process: subprocess.Popen[str]) -> Any:
 
 
 def test_each_process_has_a_core_of_its_own_and_its_threads_with_it(name: str) -> None:
-    processes = [run(SETTLE, name) for _ in CORES]
+    processes = [run(PIN, name) for _ in CORES]
     try:
         told = [said(process) for process in processes]
         assert sorted(at for at, *_ in told) == CORES
         for at, here, thread, roaming in told:
             assert (here, thread, roaming) == ([at], [at], [core for core in CORES if core != at])
-        late = run(SETTLE, name)
+        late = run(PIN, name)
         processes.append(late)
         assert said(late) == [None, CORES, CORES, CORES], "there is none left"
     finally:
         for process in processes:
             process.communicate()
     # Without a word: they are gone.
-    again = run(SETTLE, name)
+    again = run(PIN, name)
     assert said(again)[0] in CORES
     again.communicate()
 

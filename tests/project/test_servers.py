@@ -22,13 +22,13 @@ SERVERS = {
         "--no-server-header",
         "--no-proxy-headers",
         "--lifespan",
-        "off",
+        "on",
         "--ws-max-size",
         "65536",
         "--timeout-graceful-shutdown",
         "5",
     ],
-    "granian": ["--interface", "asginl", "--workers-kill-timeout", "5", "--no-access-log"],
+    "granian": ["--interface", "asgi", "--workers-kill-timeout", "5", "--no-access-log"],
 }
 # What every answer has to say (tests/pages/test_headers.py looks at each).
 HEADERS = (

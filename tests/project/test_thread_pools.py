@@ -10,7 +10,7 @@ import pytest
 from django.http import HttpResponse, StreamingHttpResponse
 
 from project.server import thread_pools
-from project.server.daphne_body import MOST_BODY
+from project.server.asgi_wrapper import MAX_BODY
 from tests.support.asgi import ask, visit
 from tests.support.stack import wait_until
 
@@ -59,19 +59,19 @@ def client(scope: dict[str, Any]) -> str:
     return str(scope["client"][0])
 
 
-def lanes_of(site: Site) -> thread_pools.Lanes:
+def pools_of(site: Site) -> thread_pools.ThreadPools:
     """Return the pools in front of a site."""
-    return thread_pools.Lanes(site, workers=WORKERS, hashers=HASHERS, address_of=client)
+    return thread_pools.ThreadPools(site, workers=WORKERS, hashers=HASHERS, address_of=client)
 
 
 def test_who_does_not_sign_in_does_not_wait_for_those_who_do() -> None:
     async def crowd() -> None:
         site = Site()
-        lanes = lanes_of(site)
-        logins = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(MANY)]
+        pools = pools_of(site)
+        logins = [asyncio.create_task(ask(pools, "POST", "/login/")) for _ in range(MANY)]
         await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
         try:
-            others = [ask(lanes, "POST", "/code/"), ask(lanes, "GET", "/login/"), ask(lanes, "POST", "/login/code/")]
+            others = [ask(pools, "POST", "/code/"), ask(pools, "GET", "/login/"), ask(pools, "POST", "/login/code/")]
             assert await asyncio.wait_for(asyncio.gather(*others), 30) == [200] * 3
             assert not any(login.done() for login in logins), "or this test means nothing"
         finally:
@@ -85,16 +85,16 @@ def test_who_does_not_sign_in_does_not_wait_for_those_who_do() -> None:
 def test_who_would_wait_for_ever_is_told_so() -> None:
     async def crowd() -> None:
         site = Site()
-        lanes = lanes_of(site)
+        pools = pools_of(site)
         many = [f"10.0.0.{n % 4}" for n in range(thread_pools.MOST_WAITING)]
-        logins = [asyncio.create_task(ask(lanes, "POST", "/login/", address=address)) for address in many]
+        logins = [asyncio.create_task(ask(pools, "POST", "/login/", address=address)) for address in many]
         await asyncio.sleep(0)
         try:
-            assert await asyncio.wait_for(ask(lanes, "POST", "/login/"), 30) == 503
+            assert await asyncio.wait_for(ask(pools, "POST", "/login/"), 30) == 503
         finally:
             site.go.set()
         assert set(await asyncio.gather(*logins)) == {200}
-        assert await ask(lanes, "POST", "/login/") == 200, "only as long as they wait"
+        assert await ask(pools, "POST", "/login/") == 200, "only as long as they wait"
 
     asyncio.run(crowd())
 
@@ -104,13 +104,13 @@ def test_one_address_fills_no_more_than_its_share_of_the_queue() -> None:
 
     async def crowd() -> None:
         site = Site()
-        lanes = lanes_of(site)
-        flood = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(thread_pools.MOST_WAITING)]
+        pools = pools_of(site)
+        flood = [asyncio.create_task(ask(pools, "POST", "/login/")) for _ in range(thread_pools.MOST_WAITING)]
         await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
         refused = thread_pools.MOST_WAITING - thread_pools.MOST_WAITING_OF_ADDRESS
         await asyncio.to_thread(wait_until, lambda: sum(task.done() for task in flood) == refused)
         assert {task.result() for task in flood if task.done()} == {503}
-        other = asyncio.create_task(ask(lanes, "POST", "/login/", address="10.0.0.1"))
+        other = asyncio.create_task(ask(pools, "POST", "/login/", address="10.0.0.1"))
         await asyncio.sleep(0)
         # Two places that the flood has, then one for the flood and one for the other.
         for _ in range(4):
@@ -131,16 +131,16 @@ def test_nothing_is_worked_out_for_whoever_has_left() -> None:
 
     async def crowd() -> None:
         site, leaves = Site(), asyncio.Event()
-        lanes = lanes_of(site)
-        first = [asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(HASHERS)]
+        pools = pools_of(site)
+        first = [asyncio.create_task(ask(pools, "POST", "/login/")) for _ in range(HASHERS)]
         await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
-        gone = [asyncio.create_task(ask(lanes, "POST", "/login/", leaves=leaves)) for _ in range(MANY)]
+        gone = [asyncio.create_task(ask(pools, "POST", "/login/", leaves=leaves)) for _ in range(MANY)]
         await asyncio.sleep(0)
         leaves.set()
         assert await asyncio.wait_for(asyncio.gather(*gone), 30) == [0] * MANY
         site.go.set()
         assert await asyncio.gather(*first) == [200] * HASHERS
-        assert await ask(lanes, "POST", "/login/") == 200
+        assert await ask(pools, "POST", "/login/") == 200
         assert site.served == HASHERS + 1
 
     asyncio.run(crowd())
@@ -151,13 +151,13 @@ def test_what_is_being_worked_on_counts_until_it_is_done() -> None:
 
     async def crowd() -> None:
         site, leaves = Site(), asyncio.Event()
-        lanes = lanes_of(site)
-        gone = [asyncio.create_task(ask(lanes, "POST", "/login/", leaves=leaves)) for _ in range(HASHERS)]
+        pools = pools_of(site)
+        gone = [asyncio.create_task(ask(pools, "POST", "/login/", leaves=leaves)) for _ in range(HASHERS)]
         await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
         leaves.set()
         assert await asyncio.wait_for(asyncio.gather(*gone), 30) == [0] * HASHERS
         others = [
-            asyncio.create_task(ask(lanes, "POST", "/login/")) for _ in range(thread_pools.MOST_WAITING_OF_ADDRESS)
+            asyncio.create_task(ask(pools, "POST", "/login/")) for _ in range(thread_pools.MOST_WAITING_OF_ADDRESS)
         ]
         await asyncio.to_thread(wait_until, lambda: sum(task.done() for task in others) == HASHERS)
         assert [task.result() for task in others if task.done()] == [503] * HASHERS
@@ -211,11 +211,11 @@ def test_a_body_in_pieces_is_whole_and_has_a_length() -> None:
 def test_a_body_that_is_too_long_is_not_waited_for() -> None:
     """Under a server that hands it over as it comes, and it may never end."""
     application = Tells(HttpResponse(b"done"))
-    piece = {"type": "http.request", "body": b"x" * MOST_BODY, "more_body": True}
+    piece = {"type": "http.request", "body": b"x" * MAX_BODY, "more_body": True}
     # There is no third piece to take.
     told(application, piece, piece)
     ((length, _body),) = application.asked
-    assert int(length) > MOST_BODY
+    assert int(length) > MAX_BODY
 
 
 def test_a_request_that_breaks_off_is_not_run() -> None:

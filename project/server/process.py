@@ -1,0 +1,80 @@
+"""What a serving process needs besides the application. Importing `asgi` does none of it; starting a server does.
+
+The server announces itself by the ASGI lifespan (uvicorn, granian, hypercorn) or, as daphne has none, by running
+Twisted's reactor. Any other server's process may call `start()` itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import Any
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from project.run import valkey
+from project.server import cpu_affinity
+
+
+def start() -> None:
+    """Prepare this process for serving: to be called once, before the first connection."""
+    if settings.EMBEDDED_VALKEY:
+        valkey.ensure(settings.VAR_DIR)
+        if valkey.url(settings.VAR_DIR) != settings.REDIS_URL:
+            raise valkey.Failed("The embedded Valkey had to move to another port. Please start again.")
+    # Two threads that ask for the first layer at once would make two, and a channel of one is unknown to the other.
+    get_channel_layer()
+    # After the embedded Valkey, which then runs on every core.
+    if settings.ONE_CORE:
+        cpu_affinity.pin()
+    tune_collector()
+
+
+def tune_collector() -> None:
+    """Make the garbage collector's long pauses rare: each one stops all countdowns and requests of the process."""
+    # What is here now stays, and need not be examined again.
+    gc.collect()
+    gc.freeze()
+    # The first generation stays short-lived: each request leaves some hundred objects in cycles.
+    gc.set_threshold(2_000, 20, 2_500)
+
+
+def start_when_daphne_serves() -> None:
+    """Under daphne, start when Twisted's reactor runs: daphne listens then, and has accepted no connection yet.
+
+    Anywhere else nothing is imported and nothing happens.
+    """
+    if "daphne.server" not in sys.modules:
+        return
+    from twisted.internet import reactor
+
+    reactor.callWhenRunning(_start_under_daphne)
+
+
+def _start_under_daphne() -> None:
+    from project.server import daphne_request, daphne_websocket
+
+    try:
+        daphne_request.install()
+        daphne_websocket.install()
+        start()
+    except BaseException as error:  # noqa: BLE001  (Twisted would log it where nobody reads, and serve unprotected)
+        valkey.stop()
+        sys.stderr.write(f"{error}\n" if isinstance(error, valkey.Failed) else f"{type(error).__name__}: {error}\n")
+        sys.stderr.flush()
+        os._exit(1)
+
+
+async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Start and stop with a server that speaks the ASGI lifespan protocol."""
+    await receive()
+    try:
+        start()
+    except valkey.Failed as error:
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
