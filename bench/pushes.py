@@ -232,5 +232,5 @@ class Latchkey(Peer):
 
 def published(layer: RedisPubSubChannelLayer, group: str) -> tuple[str, bytes]:
     """Return the channel and the message of a push."""
-    message: bytes = layer.serialize({"type": "delivery.changed", "group": group})
+    message: bytes = layer.serialize({"type": "delivery.changed"})
     return PREFIX + group, message

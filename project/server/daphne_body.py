@@ -1,6 +1,10 @@
-"""A body that is too long is dropped as it comes, and none is read but by Django.
+"""daphne's request: drops a body that is too long as it comes, and leaves forms and cookies to Django.
 
-daphne by itself keeps every byte of it until the last is there.
+daphne keeps every byte of a body until the last has come. It has no setting for the class of its requests.
+
+Saves: the memory of any body beyond 1 MB, and a tenth of the time of a POST, which Twisted would parse for nobody.
+Breaks if: Twisted renames `handleContentChunk` or `parseCookies`, or `http.Request` takes no `parsePOSTFormSubmission`.
+Held by tests/project/test_hooks.py.
 """
 
 from __future__ import annotations
@@ -21,9 +25,8 @@ class Request(http_protocol.WebRequest):  # type: ignore[misc]
     came = 0
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Leave forms to Django. Twisted would read each one as well, for nobody, in a tenth of the whole time."""
-        super().__init__(*args, **options)
-        self._parsePOSTFormSubmission = False
+        """Leave forms to Django."""
+        super().__init__(*args, **{**options, "parsePOSTFormSubmission": False})
 
     def parseCookies(self) -> None:  # noqa: N802
         """Leave cookies to Django as well."""

@@ -1,7 +1,8 @@
-"""daphne, less what it believes of a visitor and what it tells of itself.
+"""daphne's request: what daphne must not believe of a client, and must not tell of itself, whatever its options.
 
-It is started as `daphne asgi:application`, with whatever options; what is held here holds without any of them. It
-offers no way to choose the class of its requests, so `install()` puts ours in that place.
+Saves: a request that never becomes whole is ended after 30 s (408); `Daphne-Root-Path`, a banner, daphne's own error
+page, a query or a secret in the access log never happen. A proxy can do most of it; `daphne asgi:application` has none.
+Breaks if: daphne no longer looks up `http_protocol.WebRequest` at each connection, or renames what is used here. Held by tests/project/test_hooks.py.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Request(daphne_body.Request):
 
 
 def install() -> None:
-    """Have daphne make requests of this kind. It looks the class up at each connection."""
+    """Have daphne use this class, and write no second access log. It looks the class up at each connection."""
     http_protocol.WebRequest = Request
     http_protocol.HTTPFactory.log = _unlogged
 

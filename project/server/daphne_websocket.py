@@ -1,7 +1,11 @@
-"""daphne's end of a WebSocket, less its patience with a client that has no say any more.
+"""daphne's WebSocket protocol: stops reading from a client that floods a socket before or after it is open.
 
 daphne reads as fast as a client writes. While a handshake waits for our answer it keeps every byte, and when we have
 closed a socket it reads on for a second, in which thirty floods at once held up everybody else.
+
+Saves: that memory and time, and 3 kB of an open page: copies of the handshake.
+Breaks if: daphne no longer looks up `WebSocketFactory.protocol` at each connection, or autobahn renames `consumeData`,
+`http_request_data`, `http_headers`, `closedByMe` or its states. Held by tests/project/test_hooks.py.
 """
 
 from __future__ import annotations

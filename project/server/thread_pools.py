@@ -1,15 +1,12 @@
-"""Django's WSGI application in a2wsgi's pools of threads, which end when the server does.
+"""Django's WSGI application in pools of threads, which end when the server does.
 
-Of a2wsgi's own way to run a request only the environment is left. Its thread asks the loop for the body and hands it
-the head, each piece, and the end of the answer, and waits each time; under load that was a fifth of Python's time. Here
-the body is there before the thread begins, and an answer that is whole goes over in one piece.
+The body has come before the thread begins, and an answer that is whole goes back to the event loop in one piece.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import io
 import logging
 from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,11 +14,9 @@ from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from a2wsgi import WSGIMiddleware
-from a2wsgi.wsgi import build_environ
-
 from project.server import cpu_affinity
 from project.server.asgi_wrapper import MAX_BODY, say
+from project.server.wsgi_environ import environ_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,26 +36,26 @@ class NobodyTakes(OSError):
     """The server has ended, or the visitor has left: nobody takes the rest of this answer. The thread ends with it."""
 
 
-class Pool(WSGIMiddleware):
-    """a2wsgi's middleware, with a way of ours to run a request."""
+class Pool:
+    """Runs a WSGI application in threads, as an ASGI application."""
+
+    def __init__(self, application: Any, *, workers: int) -> None:
+        """Take the WSGI application and the number of threads."""
+        self.application = application
+        self.executor = ThreadPoolExecutor(workers, thread_name_prefix="WSGI")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request, unless it breaks off before it is whole."""
         body = await _whole(receive)
         if body is None:
             return
-        call = Call(self.app)
+        call = Call(self.application)
         self.submit(call, scope, body)
         await call.answer(send)
 
     def submit(self, call: Call, scope: Any, body: bytes) -> Future[None]:
         """Have a thread run a request whose body is there, and return what tells when it is done."""
-        environ: Any = build_environ(scope, io.BytesIO(body))  # type: ignore[arg-type]
-        # A body in chunks has none, and would be empty for WSGI.
-        environ.setdefault("CONTENT_LENGTH", str(len(body)))
-        # a2wsgi takes it from this process's environment, if there is one.
-        environ["SCRIPT_NAME"] = ""
-        return self.executor.submit(contextvars.copy_context().run, call.run, environ)
+        return self.executor.submit(contextvars.copy_context().run, call.run, environ_of(scope, body))
 
 
 class ThreadPools:
@@ -133,7 +128,7 @@ class HashingPool(Pool):
     async def _serve(self, address: str, scope: Any, body: bytes, send: Any, left: asyncio.Future[None]) -> None:
         """Run a request in a thread, and answer it as long as somebody waits for the answer."""
         loop = asyncio.get_running_loop()
-        call = Call(self.app)
+        call = Call(self.application)
         job = self.submit(call, scope, body)
         job.add_done_callback(lambda _: _on(loop, self._end, address))
         answer = asyncio.ensure_future(call.answer(send))
