@@ -62,7 +62,7 @@ async def pushed(group: str, event: str) -> None:
 def members(group: str) -> int:
     """Return how many consumers of this loop are in a group."""
     layer = get_channel_layer()._get_layer()
-    return len(layer.groups.get(f"{django_settings.LAYER_PREFIX}__group__{group}", ()))
+    return len(layer.groups.get(f"{django_settings.KEY_PREFIX}__group__{group}", ()))
 
 
 def test_a_page_holds_a_conversation_with_channels_communicator(cookie: str) -> None:
