@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "daphne": ["-v", "0", "-b", "127.0.0.1", "-p"],
-    "uvicorn": ["--no-server-header", "--lifespan", "off", "--log-level", "warning", "--no-access-log", "--port"],
+    "uvicorn": ["--no-server-header", "--lifespan", "on", "--log-level", "warning", "--no-access-log", "--port"],
     "granian": ["--interface", "asgi", "--no-access-log", "--port"],
 }
 

@@ -1,6 +1,4 @@
-"""What happens between daphne and Django's WSGI handler: to a request, that it says only what it may; to an answer, all
-that it must.
-"""
+"""The ASGI wrapper around the HTTP application: cleans each request and completes the headers of each answer."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ logger = logging.getLogger(__name__)
 MAX_BODY = 1024 * 1024
 # Headers with parameters that Django reads.
 PARAMETERS = frozenset({b"accept", b"content-type"})
-# As RFC 9110, 9.1 writes them: whoever reads the method behind this reads the same.
+# As RFC 9110, 9.1 writes them, so that everything behind this reads the same method.
 METHOD = re.compile(r"[A-Z]+")
 
 

@@ -2,8 +2,8 @@
 
 Saves: a request that never becomes whole is ended after 30 s (408); `Daphne-Root-Path`, a banner, daphne's own error
 page, a query or a secret in the access log never happen. A proxy can do most of it; `daphne asgi:application` has none.
-Breaks if: daphne no longer looks up `http_protocol.WebRequest` at each connection, or renames what is used here. Held by
-tests/project/test_hooks.py.
+Breaks if: daphne no longer looks up `http_protocol.WebRequest` at each connection, or renames what is used here.
+Held by tests/project/test_hooks.py.
 """
 
 from __future__ import annotations

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks whether anybody still takes what is streamed.
-LOOK = 0.5
-# Password requests that wait or are worked on. Who would wait longer than the server's patience of 30 s is better told
-# at once: nobody takes that answer any more.
-MOST_WAITING = 128
-# Of those, from one address. They take turns with those of other addresses, so this is no wait of theirs.
-MOST_WAITING_OF_ADDRESS = 64
+# Seconds between two checks whether the client of a streamed answer is still there.
+STREAM_CHECK_SECONDS = 0.5
+# Password requests that wait or are being handled. A client that would wait longer than the server's 30 s is refused
+# at once: it would not read the answer any more.
+MAX_WAITING = 128
+# Of those, from one address. Addresses take turns, so these delay no other address.
+MAX_WAITING_OF_ADDRESS = 64
 
 
-class NobodyTakes(OSError):
-    """The server has ended, or the visitor has left: nobody takes the rest of this answer. The thread ends with it."""
+class ClientGone(OSError):
+    """The server has stopped or the visitor has left, so nobody reads the rest of this answer. It ends the thread."""
 
 
 class Pool:
@@ -59,10 +59,10 @@ class Pool:
 
 
 class ThreadPools:
-    """Two pools: one for requests that may hash a password, and one for all others, who do not wait for them.
+    """Routes each request to a pool: one for requests that may hash a password, one for all others, one a health check.
 
     A hash takes a core for a fifth of a second. Twenty at once in one pool would take all its threads and every core.
-    Whoever watches over this process has threads apart: forty requests that wait for a lock do not make it look dead.
+    Health checks have threads of their own: forty requests that wait for a lock do not make this process look dead.
     """
 
     def __init__(
@@ -82,21 +82,21 @@ class ThreadPools:
 
 
 class HashingPool(Pool):
-    """A pool in which addresses take turns, and nothing is done for a visitor who has left.
+    """A pool in which addresses take turns, and which drops the request of a visitor who has left.
 
-    What is counted is work and not connections: from when a request is whole until its thread is done with it, whether
-    or not anybody still waits for the answer.
+    It counts work and not connections: from when a request is complete until its thread has finished, whether or not
+    anybody still waits for the answer.
     """
 
     def __init__(self, application: Any, *, hashers: int, address_of: Callable[[dict[str, Any]], str]) -> None:
         """Take Django's WSGI application, the number of threads, and what tells a scope's address."""
         super().__init__(application, workers=hashers)
-        # Nearly all of a hash is worked without Python.
+        # Hashing releases the interpreter nearly all the time.
         self.executor = ThreadPoolExecutor(hashers, thread_name_prefix="hashing", initializer=cpu_affinity.unpin)
         self._address_of = address_of
         self._free = hashers
         self._count: Counter[str] = Counter()
-        # Who waits, by address; the address whose turn it is comes first.
+        # Waiting requests by address. The address whose turn it is comes first.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -105,7 +105,7 @@ class HashingPool(Pool):
         if body is None:
             return
         address = self._address_of(scope)
-        if self._count.total() >= MOST_WAITING or self._count[address] >= MOST_WAITING_OF_ADDRESS:
+        if self._count.total() >= MAX_WAITING or self._count[address] >= MAX_WAITING_OF_ADDRESS:
             await say(send, 503, "Too many are signing in at this moment. Please try again in a minute.")
             return
         self._count[address] += 1
@@ -140,7 +140,7 @@ class HashingPool(Pool):
             answer.cancel()
 
     def _end(self, address: str, *, had_turn: bool = True) -> None:
-        """Count a request no more, and let the next begin in its place."""
+        """Stop counting a request, and start the next."""
         self._count[address] -= 1
         if not self._count[address]:
             del self._count[address]
@@ -148,7 +148,7 @@ class HashingPool(Pool):
         self._give_turns()
 
     def _give_turns(self) -> None:
-        """Let those begin for whom there is a thread: one of each address, then the next of each."""
+        """Start requests while there are free threads: one of each address, then the next of each."""
         while self._free and self._waiting:
             address = next(iter(self._waiting))
             queue = self._waiting.pop(address)
@@ -168,13 +168,13 @@ async def _left(receive: Any) -> None:
 
 
 def _on(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:
-    """Have the loop make a call, unless it has ended; for a thread."""
+    """Make a call on the event loop from a thread, unless the loop has stopped."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(call, *args)
 
 
 def may_hash(method: str, path: str) -> bool:
-    """Tell whether a request may come to where a password is hashed."""
+    """Tell whether a request may hash a password."""
     return method == "POST" and (path in {"/login/", "/password/"} or path.startswith("/admin/"))
 
 
@@ -213,14 +213,14 @@ class Call:
         try:
             answer = self._application(environ, self._start)
             try:
-                # Django's word for an answer that is not there as a whole.
+                # Django's mark of an answer that comes in pieces.
                 if getattr(answer, "streaming", True):
                     self._stream(answer)
                 else:
                     self._tell(b"".join(answer))
             finally:
                 getattr(answer, "close", lambda: None)()
-        except NobodyTakes:
+        except ClientGone:
             pass
         except BaseException as error:
             if self._told:
@@ -229,11 +229,11 @@ class Call:
                 # A SystemExit would end the loop.
                 self._on_loop(self._begun, error if isinstance(error, Exception) else RuntimeError(repr(error)))
         finally:
-            # Django's request is in circles that only the collector breaks, some time. The body need not wait for that.
+            # Django's request is part of reference cycles, which only the collector frees. The body need not wait.
             environ["wsgi.input"].close()
 
     def _start(self, status: str, fields: list[tuple[str, str]], _exc_info: Any = None) -> None:
-        """Keep the head, as WSGI's `start_response`. Without its `write`: Django has no use for it."""
+        """Keep the head: WSGI's `start_response`, without `write`, which Django does not use."""
         # Django leaves a space before each cookie.
         kept = [(name.lower().encode("latin1"), value.strip().encode("latin1")) for name, value in fields]
         self._head = {"type": "http.response.start", "status": int(status[:3]), "headers": kept}
@@ -247,7 +247,7 @@ class Call:
         try:
             for piece in pieces:
                 self._hand(piece)
-        except NobodyTakes:
+        except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001  (a view may raise what it likes; the loop raises it again)
             self._hand(error)
@@ -255,21 +255,21 @@ class Call:
             self._hand(None)
 
     def _hand(self, piece: bytes | Exception | None) -> None:
-        """Hand a piece over, and wait while too many lie there. Raises NobodyTakes."""
+        """Hand a piece over, and wait while too many are unread. Raises ClientGone."""
         handed = asyncio.run_coroutine_threadsafe(self._pieces.put(piece), self._loop)
         while True:
             try:
-                return handed.result(LOOK)
+                return handed.result(STREAM_CHECK_SECONDS)
             except NotYet:
                 if self._left or not self._loop.is_running():
-                    raise NobodyTakes from None
+                    raise ClientGone from None
 
     def _on_loop(self, future: asyncio.Future[Any], value: Any) -> None:
         try:
             self._loop.call_soon_threadsafe(_settle, future, value)
         except RuntimeError:
             # The loop is closed: the server has ended.
-            raise NobodyTakes from None
+            raise ClientGone from None
 
 
 def _settle(future: asyncio.Future[Any], value: Any) -> None:
@@ -283,7 +283,7 @@ def _settle(future: asyncio.Future[Any], value: Any) -> None:
 
 
 async def _whole(receive: Any) -> bytes | None:
-    """Return the body, None when the visitor has left. Past MAX_BODY none is waited for: Django refuses its length."""
+    """Return the body, or None when the visitor has left. Past MAX_BODY it stops reading: Django refuses the length."""
     body = b""
     more = True
     while more and len(body) <= MAX_BODY:

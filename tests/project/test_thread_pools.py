@@ -86,7 +86,7 @@ def test_who_would_wait_for_ever_is_told_so() -> None:
     async def crowd() -> None:
         site = Site()
         pools = pools_of(site)
-        many = [f"10.0.0.{n % 4}" for n in range(thread_pools.MOST_WAITING)]
+        many = [f"10.0.0.{n % 4}" for n in range(thread_pools.MAX_WAITING)]
         logins = [asyncio.create_task(ask(pools, "POST", "/login/", address=address)) for address in many]
         await asyncio.sleep(0)
         try:
@@ -105,9 +105,9 @@ def test_one_address_fills_no_more_than_its_share_of_the_queue() -> None:
     async def crowd() -> None:
         site = Site()
         pools = pools_of(site)
-        flood = [asyncio.create_task(ask(pools, "POST", "/login/")) for _ in range(thread_pools.MOST_WAITING)]
+        flood = [asyncio.create_task(ask(pools, "POST", "/login/")) for _ in range(thread_pools.MAX_WAITING)]
         await asyncio.to_thread(wait_until, lambda: site.inside == HASHERS)
-        refused = thread_pools.MOST_WAITING - thread_pools.MOST_WAITING_OF_ADDRESS
+        refused = thread_pools.MAX_WAITING - thread_pools.MAX_WAITING_OF_ADDRESS
         await asyncio.to_thread(wait_until, lambda: sum(task.done() for task in flood) == refused)
         assert {task.result() for task in flood if task.done()} == {503}
         other = asyncio.create_task(ask(pools, "POST", "/login/", address="10.0.0.1"))
@@ -117,7 +117,7 @@ def test_one_address_fills_no_more_than_its_share_of_the_queue() -> None:
             site.pass_one()
         await asyncio.wait_for(other, 30)
         assert other.result() == 200
-        assert sum(not task.done() for task in flood) >= thread_pools.MOST_WAITING_OF_ADDRESS - 4, (
+        assert sum(not task.done() for task in flood) >= thread_pools.MAX_WAITING_OF_ADDRESS - 4, (
             "it did not wait for those"
         )
         site.go.set()
@@ -157,7 +157,7 @@ def test_what_is_being_worked_on_counts_until_it_is_done() -> None:
         leaves.set()
         assert await asyncio.wait_for(asyncio.gather(*gone), 30) == [0] * HASHERS
         others = [
-            asyncio.create_task(ask(pools, "POST", "/login/")) for _ in range(thread_pools.MOST_WAITING_OF_ADDRESS)
+            asyncio.create_task(ask(pools, "POST", "/login/")) for _ in range(thread_pools.MAX_WAITING_OF_ADDRESS)
         ]
         await asyncio.to_thread(wait_until, lambda: sum(task.done() for task in others) == HASHERS)
         assert [task.result() for task in others if task.done()] == [503] * HASHERS
