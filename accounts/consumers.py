@@ -21,6 +21,7 @@ from accounts.codes import cooldown_cookie
 from accounts.live import recheck, render, revocation
 from accounts.live.connection_limits import session_key
 from accounts.live.countdown import Countdown
+from accounts.live.heartbeat import Heartbeat
 from accounts.live.state import State, Visitor, state_of_row, visitor_of_session
 from project import redis
 from project.live.consumer import GONE, EventConsumer, read
@@ -122,6 +123,7 @@ class PageConsumer(EventConsumer):
             return
         await self.accept()
         self.accepted = True
+        HEARTBEAT.add(self)
         await self.present(found, "account", "delivery", "countdown", "connection")
 
     async def disconnect(self, code: int) -> None:
@@ -135,6 +137,7 @@ class PageConsumer(EventConsumer):
         if self.timer:
             self.timer.cancel()
         RECHECKS.remove(self)
+        HEARTBEAT.remove(self)
 
     async def send_leaves(self, html: str) -> None:
         """Send leaves, unless the visitor has left in this instant."""
@@ -285,6 +288,7 @@ class PageConsumer(EventConsumer):
         await self.show("account", "delivery", "countdown")
 
 
+HEARTBEAT = Heartbeat()
 # Rechecks the pages of this process.
 RECHECKS = recheck.Rechecks(read)
 

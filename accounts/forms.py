@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,15 +14,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from phonenumbers import country_code_for_region
 
-from accounts.codes import PURPOSES
+from accounts.codes import PURPOSES, digits
 from accounts.models import USERNAME
 from accounts.phone_numbers import BadMobile, WhichCountry, canonical, looks_like_mobile, masked, unformatted
-from tasks.otp import DIGITS
 
 # Longer than any password that somebody has, and still nothing beside the cost of a hash: at most 16 KB.
 MOST_CHECKED = 4096
 # ASCII digits only: `\d` and str.isdigit() take Arabic-Indic and superscript ones.
-CODE = re.compile(rf"[0-9]{{{DIGITS}}}")
 
 
 def sent(request: HttpRequest) -> Mapping[str, Any]:
@@ -164,9 +161,9 @@ class CodeForm(Form):
     remembered = forms.BooleanField(required=False)
 
     def clean_code(self) -> str:
-        """Take six ASCII digits; spaces and a dash between them are how people copy a code."""
-        code = re.sub(r"[ \-]", "", self.cleaned_data["code"])
-        if not CODE.fullmatch(code):
+        """Return six ASCII digits, however they were copied or filled in."""
+        code = digits.read(self.cleaned_data["code"])
+        if code is None:
             raise ValidationError("not six digits", code="format")
         return code
 

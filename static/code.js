@@ -14,11 +14,20 @@
 
   // ---- What people copy: "123 456", "123-456", full-width digits, a whole message
 
-  const plain = (text) => text.normalize("NFKC").replace(/[\u200b-\u200d\u2060\ufeff]/g, "");
-  const bare = (text) => plain(text).replace(/[\s\p{Pd}]/gu, "");
+  // Digits of any script: each script has its ten in a row.
+  const digit = (sign) => {
+    let value = 0;
+    while (value < 9 && /\p{Nd}/u.test(String.fromCodePoint(sign.codePointAt(0) - value - 1))) value += 1;
+    return value;
+  };
+  const plain = (text) => text.normalize("NFKC").replace(/\p{Cf}/gu, "").replace(/\p{Nd}/gu, digit);
+  const gaps = /[\s\p{Pd}\u2212]/gu;
+  const bare = (text) => once(plain(text).replace(gaps, ""));
+  // Some keyboards fill the code in twice.
+  const once = (text) => (/^(\d{6})\1$/.test(text) ? text.slice(0, DIGITS) : text);
   // Six digits in one piece count before six with gaps. Two different codes are none.
   const found = (text) => {
-    for (const pieces of [/\d+/g, /\d(?:[\s\p{Pd}]?\d)*/gu]) {
+    for (const pieces of [/\d+/g, /\d(?:[\s\p{Pd}\u2212]?\d)*/gu]) {
       const codes = new Set((plain(text).match(pieces) ?? []).map(bare).filter(({ length }) => length === DIGITS));
       if (codes.size) return codes.size === 1 ? [...codes][0] : "";
     }

@@ -4,14 +4,26 @@
 
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
-  const POLL_EVERY = 4000;
+  const SECOND = 1000;
+  // Between two polls while the socket is down, and at most when the server does not answer them.
+  const POLL_MS = 4 * SECOND;
+  const POLL_MOST_MS = 20 * SECOND;
+  // The server speaks at least every 15 seconds (accounts/live/recheck.py). After this silence the socket is dead.
+  const SILENCE_MS = 24 * SECOND;
+  // A number of the countdown is this late: the page counts by itself until the next one comes.
+  const LATE_MS = 3 * SECOND;
+  // A page that nobody looks at leaves the server to those that somebody does.
+  const patience = () => (document.hidden ? 4 : 1);
+  const spread = (ms) => ms * (0.75 + Math.random() / 2);
 
   // ---- The token: a login in another tab renews it, so it is read when it is used.
 
+  // Two cookies of this name: one is a sibling site's, for the whole domain, and nobody can tell which. The form's own
+  // token was made for the one that Django reads.
   const token = () => {
     const name = document.body.dataset.csrfCookie + "=";
-    const pair = document.cookie.split("; ").find((cookie) => cookie.startsWith(name));
-    return pair ? decodeURIComponent(pair.slice(name.length)) : "";
+    const pairs = document.cookie.split("; ").filter((cookie) => cookie.startsWith(name));
+    return pairs.length === 1 ? decodeURIComponent(pairs[0].slice(name.length)) : "";
   };
 
   document.addEventListener("htmx:configRequest", ({ detail }) => {
@@ -34,32 +46,81 @@
 
   // ---- The socket: the server says "live", its absence is noticed here.
 
+  let heard = Date.now();
+  const isLive = () => $("#connection")?.dataset.state === "live";
   const connection = (state) => {
     const leaf = $("#connection");
     // Lost stays lost until the server speaks: each try to come back would make the word flicker.
     if (leaf && !(state === "connecting" && leaf.dataset.state === "offline")) leaf.dataset.state = state;
   };
-  const poll = () => {
-    if ($("#connection")?.dataset.state !== "live") htmx.trigger("#poll", "poll");
-  };
 
   // A killed server is back within seconds. The jitter keeps a crowd of tabs apart.
-  htmx.config.wsReconnectDelay = (tries) => Math.min(8000, 500 * 2 ** tries) * (0.5 + Math.random() / 2);
+  htmx.config.wsReconnectDelay = (tries) => spread(Math.min(8, 0.5 * 2 ** tries) * SECOND * patience());
 
   // They bubble only from an element in the page, so a socket that was replaced is not heard.
-  document.addEventListener("htmx:wsConnecting", () => connection("connecting"));
+  document.addEventListener("htmx:wsConnecting", () => {
+    heard = Date.now();
+    connection("connecting");
+  });
+  document.addEventListener("htmx:wsBeforeMessage", () => { heard = Date.now(); });
   document.addEventListener("htmx:wsError", () => connection("offline"));
   document.addEventListener("htmx:wsClose", ({ target, detail }) => {
     connection("offline");
     // htmx comes back after a crash, not after a goodbye, and a server that restarts says goodbye.
     if ([1006, 1011, 1012, 1013].includes(detail.event.code)) return;
-    setTimeout(() => target.isConnected && detail.socketWrapper.reconnect(), 2000 + Math.random() * 2000);
+    setTimeout(() => target.isConnected && detail.socketWrapper.reconnect(), spread(3 * SECOND * patience()));
   });
 
-  setInterval(() => document.hidden || poll(), POLL_EVERY);
-  document.addEventListener("visibilitychange", () => document.hidden || htmx.trigger("#poll", "poll"));
+  // A connection that died without a word (sleep, another network) stays open for the browser. An element of its own for
+  // the next one: htmx closes the old one and does not come back for it.
+  const hangUp = () => {
+    heard = Date.now();
+    connection("offline");
+    poll();
+    htmx.swap("#live", $("#live").outerHTML, { swapStyle: "outerHTML" });
+  };
+
+  // ---- Asking, while nobody tells
+
+  let pause = POLL_MS;
+  let due = Date.now() + spread(pause);
+  const poll = () => {
+    due = Date.now() + spread(pause * patience());
+    htmx.trigger("#poll", "poll");
+  };
+  document.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr, successful } }) => {
+    if (elt.id !== "poll") return;
+    pause = successful ? POLL_MS : Math.min(POLL_MOST_MS, 2 * pause);
+    // How long a server wants to be left alone, it says itself.
+    const asked = xhr.status === 503 ? Number(xhr.getResponseHeader("Retry-After")) || 0 : 0;
+    due = Date.now() + spread(Math.max(pause, asked * SECOND) * patience());
+  });
+  document.addEventListener("visibilitychange", () => document.hidden || poll());
   // A page from the back button's cache may show somebody who has left.
   addEventListener("pageshow", (event) => event.persisted && location.reload());
+
+  // The server owns the countdown. While it is silent the seconds go on here, so that the button comes back.
+  let end = 0;
+  let leafOfEnd = null;
+  const passSecond = () => {
+    const leaf = $("#countdown");
+    if (!leaf) return;
+    if (leaf !== leafOfEnd) {
+      leafOfEnd = leaf;
+      end = Date.now() + leaf.dataset.seconds * SECOND;
+    }
+    if (!Number(leaf.dataset.seconds) || (isLive() && Date.now() - heard < LATE_MS)) return;
+    const left = Math.max(0, Math.ceil((end - Date.now()) / SECOND));
+    if (left >= Number(leaf.dataset.seconds)) return;
+    leaf.dataset.seconds = left;
+    leaf.textContent = left ? leaf.textContent.replace(/\d+/, left) : "";
+  };
+
+  setInterval(() => {
+    passSecond();
+    if (Date.now() - heard > SILENCE_MS) hangUp();
+    else if (!isLive() && !document.hidden && Date.now() >= due) poll();
+  }, SECOND);
 
   // ---- Leaves
 
@@ -135,6 +196,8 @@
   const again = new WeakSet();
   document.addEventListener("htmx:afterRequest", ({ detail: { elt: form, xhr } }) => {
     if (xhr.getResponseHeader("X-Token") !== "fresh") return again.delete(form);
+    // The refusal has just brought the cookie.
+    if (!document.cookie.includes(document.body.dataset.csrfCookie + "=")) return trouble("cookies");
     if (again.has(form)) return trouble("refused");
     again.add(form);
     // Behind htmx's own end of this request.

@@ -18,7 +18,7 @@ from tests.support.production import PRODUCTION
 from tests.support.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.support.person import Person
 
@@ -90,9 +90,9 @@ def test_what_is_no_number_is_told_so(site: Stack, person: Person, mobile: str) 
 
 @pytest.mark.parametrize(
     "code",
-    ["１２３４５６", "٠١٢٣٤٥", "123456\n", "\n123456", "+123456", "-12345", "0123456", "12345", "1234567", "1e5",
-     "0x1E240", "123456\x00", "12345a", "123_456",
-     "１23456", "123456\u200b", "null", "true", "{}", "9" * 60_000, "12.3456"],
+    ["123456\n", "\n123456", "+123456", "-12345", "0123456", "12345", "1234567", "1e5",
+     "0x1E240", "123456\x00", "12345a", "123_456", "123456123457", "123456123456123456", "一二三四五六", "①②③④⑤⑥a",
+     "null", "true", "{}", "9" * 60_000, "12.3456"],
 )  # fmt: skip
 def test_what_is_no_code_is_refused_and_costs_no_try(site: Stack, person: Person, code: str) -> None:
     """T-25, T-79: one answer for all of them."""
@@ -104,6 +104,41 @@ def test_what_is_no_code_is_refused_and_costs_no_try(site: Stack, person: Person
     right = code_for(site, mobile)
     assert person.enter(f"{(int(right) + 1) % 1_000_000:06}").json()["tries_left"] == 4
     assert person.enter(f" {right[:3]} {right[3:]} ").status_code == 200, "spaces are how people copy a code"
+
+
+ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
+WIDE = str.maketrans("0123456789", "０１２３４５６７８９")
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        pytest.param(lambda code: code * 2, id="twice"),
+        pytest.param(lambda code: f"{code[:3]} {code[3:]}" * 2, id="twice, with a space"),
+        pytest.param(lambda code: f"{code[:3]}\u2013{code[3:]}", id="en dash"),
+        pytest.param(lambda code: f"{code[:3]}\u2212{code[3:]}", id="minus"),
+        pytest.param(lambda code: f"{code[:3]}\u3000{code[3:]}", id="full-width space"),
+        pytest.param(lambda code: f"\u202d{code}\u202c\u200b", id="invisible marks"),
+        pytest.param(lambda code: "\ufeff" + code, id="byte order mark"),
+        pytest.param(lambda code: code.translate(ARABIC), id="Arabic-Indic"),
+        pytest.param(lambda code: code.translate(WIDE), id="full-width"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["json", "page", "htmx"])
+def test_a_code_is_read_as_keyboards_and_people_write_it(
+    site: Stack, person: Person, spelling: Callable[[str], str], kind: str
+) -> None:
+    """The six digits are the code, whatever stands between them or fills them in twice; for programs as well."""
+    mobile = number()
+    person.ask(mobile)
+    said = spelling(code_for(site, mobile))
+    match kind:
+        case "json":
+            assert person.enter(said).status_code == 200
+        case "page":
+            assert person.page("/login/code/", code=said).status_code == 302
+        case "htmx":
+            assert "HX-Redirect" in person.htmx("/login/code/", code=said).headers
 
 
 def test_a_field_that_comes_twice_is_one_field(site: Stack, person: Person) -> None:

@@ -5,6 +5,7 @@
         proxy.hang()      # a black hole: nothing moves, nothing is lost; `heal` lets it all through, as TCP would
         proxy.away()      # nobody listens: open connections are reset, new ones refused
         proxy.reset()     # open connections are reset once; new ones work
+        proxy.swallow()   # open connections die without a word to anybody; new ones work
         proxy.deafen()    # what is sent to the server arrives, no answer comes back; until `heal`
         proxy.drop_reply(b"LPUSH")   # the next such command is done; its reply is lost, the connection with it
         proxy.say(b"...")     # every client hears this from the server
@@ -36,6 +37,8 @@ class _Pair:
         self.client, self.server = client, server
         # The reply to a chosen command is on its way: the next answer ends the connection.
         self.doomed = False
+        # What comes from either end is lost, and neither end is told.
+        self.dead = False
 
     def break_off(self) -> None:
         """Reset both, as a crash does: what was on its way is gone."""
@@ -67,6 +70,7 @@ class FaultProxy:
         self._pairs: set[_Pair] = set()
         self._listener: socket.socket | None = None
         self._ended = False
+        self._ending = threading.Event()
 
     def __enter__(self) -> Self:
         """Listen."""
@@ -76,6 +80,7 @@ class FaultProxy:
     def __exit__(self, *problem: object) -> None:
         """End everything at once, whatever hangs."""
         self._ended = True
+        self._ending.set()
         self.away()
         self._there.set()
         self._back.set()
@@ -108,6 +113,12 @@ class FaultProxy:
             pairs, self._pairs = self._pairs, set()
         for pair in pairs:
             pair.break_off()
+
+    def swallow(self) -> None:
+        """Let what is open now die as it does behind a router that has forgotten it: no FIN, no RST, no byte."""
+        with self._lock:
+            for pair in self._pairs:
+                pair.dead = True
 
     def drop_reply(self, marker: bytes) -> None:
         """Lose the reply to the next piece of data to the server that holds these bytes."""
@@ -169,13 +180,16 @@ class FaultProxy:
         with contextlib.suppress(OSError):
             while data := client.recv(BLOCK):
                 self._there.wait()
+                if pair.dead:
+                    continue
                 with self._lock:
                     if self._marker and self._marker in data:
                         self._marker, pair.doomed = b"", True
                 self._keep(data)
                 server.sendall(data)
                 self.sent += len(data)
-            server.shutdown(socket.SHUT_WR)
+            if not pair.dead:
+                server.shutdown(socket.SHUT_WR)
 
     def _keep(self, data: bytes) -> None:
         if self._tap is not None:
@@ -190,10 +204,14 @@ class FaultProxy:
                     self.dropped += 1
                     break
                 self._back.wait()
+                if pair.dead:
+                    continue
                 self._keep(data)
                 pair.client.sendall(data)
                 self.received += len(data)
             # Both are done when the server is: no client of ours goes on sending to one that has closed.
+            if pair.dead:
+                self._ending.wait()
         with self._lock:
             self._pairs.discard(pair)
         if pair.doomed:
