@@ -23,9 +23,13 @@ ARGUMENTS = [
 ]
 
 
+def binary() -> str:
+    """Return the path of the Chromium to use."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+
+
 def launch(playwright: Playwright, **options: Any) -> Browser:
     """Start a Chromium."""
-    binary = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
     return playwright.chromium.launch(
-        executable_path=binary, args=ARGUMENTS, headless=not os.environ.get("HEADED"), **options
+        executable_path=binary(), args=ARGUMENTS, headless=not os.environ.get("HEADED"), **options
     )
