@@ -25,6 +25,7 @@ from accounts.routing import websocket
 from accounts.throttling.client_ip import socket_address
 from project.server import process
 from project.server.asgi_wrapper import AsgiWrapper, ThisMachineOnly
+from project.server.drain import Drain
 from project.server.thread_pools import ThreadPools
 
 # Threads for requests: they wait for Redis and the database, so there are more than cores.
@@ -45,4 +46,5 @@ application = ProtocolTypeRouter(
 if settings.DEBUG:
     application = ThisMachineOnly(application)
 
-process.start_when_daphne_serves()
+application = Drain(application)
+process.start_when_daphne_serves(application.take_signals)

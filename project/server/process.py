@@ -9,13 +9,16 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from channels.layers import get_channel_layer
 from django.conf import settings
 
 from project.run import valkey
 from project.server import cpu_affinity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def start() -> None:
@@ -41,16 +44,18 @@ def tune_collector() -> None:
     gc.set_threshold(2_000, 20, 2_500)
 
 
-def start_when_daphne_serves() -> None:
+def start_when_daphne_serves(take_signals: Callable[[], None]) -> None:
     """Under daphne, start when Twisted's reactor runs: daphne listens then, and has accepted no connection yet.
 
-    Anywhere else nothing is imported and nothing happens.
+    `take_signals` is called as well: other servers finish what is under way by themselves. Anywhere else nothing is
+    imported and nothing happens.
     """
     if "daphne.server" not in sys.modules:
         return
     from twisted.internet import reactor
 
     reactor.callWhenRunning(_start_under_daphne)
+    reactor.callWhenRunning(take_signals)
 
 
 def _start_under_daphne() -> None:
