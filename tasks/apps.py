@@ -14,9 +14,4 @@ class TasksConfig(AppConfig):
     def ready(self) -> None:
         """Import the tasks: `run_huey` only looks for modules called tasks, and an unknown task is dropped."""
         from project import database  # noqa: F401  (watches the connections)
-        from tasks import (  # noqa: F401
-            debug,
-            periodic,
-            sms,
-            sweeper,
-        )
+        from tasks import debug, periodic, segments, sms, sweeper  # noqa: F401

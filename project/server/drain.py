@@ -84,15 +84,13 @@ class Drain:
             self._task = asyncio.ensure_future(self._drain())
 
     async def _drain(self) -> None:
-        from twisted.internet import reactor
-
         try:
             _stop_listening()
             logger.info("stopping: %d requests under way, %d sockets", self.requests, len(self._sockets))
             await self._send_sockets_away()
             await self._finish_requests()
         finally:
-            reactor.stop()  # type: ignore[attr-defined]
+            _reactor().stop()
 
     async def _send_sockets_away(self) -> None:
         """Close every socket with a code on which its page comes back, a little later and not all at once."""
@@ -115,18 +113,25 @@ class Drain:
         logger.warning("stopping: %d requests did not finish within %.0f s", self.requests, DRAIN_SECONDS)
 
 
+def _reactor() -> Any:
+    """Return Twisted's reactor. Importing it chooses one, which is daphne's to do; and its types know no methods."""
+    from twisted.internet import reactor
+
+    return reactor
+
+
 def _stop_listening() -> None:
     """Close the ports. Connections that are open stay so, and those that wait to be accepted are accepted first.
 
     `stopListening` closes a port in the next round of the loop; a connection that comes in between would be reset.
     """
-    from twisted.internet import reactor
     from twisted.internet.interfaces import IListeningPort
     from twisted.internet.main import CONNECTION_DONE
     from twisted.python.failure import Failure
 
-    for port in reactor.getReaders():  # type: ignore[attr-defined]
+    done: Any = Failure(CONNECTION_DONE)  # type: ignore[no-untyped-call]
+    for port in _reactor().getReaders():
         if IListeningPort.providedBy(port):
             port.stopReading()
             port.doRead()
-            port.connectionLost(Failure(CONNECTION_DONE))
+            port.connectionLost(done)
