@@ -43,6 +43,8 @@ SOCKETS_PER_SESSION = env.number("SOCKETS_PER_SESSION", 20, least=1)
 SOCKETS_PER_ADDRESS = env.number("SOCKETS_PER_ADDRESS", 60, least=1)
 SOCKETS = env.number("SOCKETS", 10_000, least=1)
 ONE_CORE = env.flag("ONE_CORE")
+# Seconds that an idle connection is kept: longer than balancers keep theirs, so that it is they who close it.
+KEEP_ALIVE = env.number("KEEP_ALIVE", 75, least=1, most=3600)
 
 # How many proxies of ours stand in front. Each appends one address to X-Forwarded-For; only those are believed.
 TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 0, most=10)

@@ -59,10 +59,11 @@ def start_when_daphne_serves(take_signals: Callable[[], None]) -> None:
 
 
 def _start_under_daphne() -> None:
-    from project.server import daphne_request, daphne_websocket
+    from project.server import daphne_request, daphne_websocket, http_channel
 
     try:
         daphne_request.install()
+        http_channel.install()
         daphne_websocket.install()
         start()
     except BaseException as error:  # noqa: BLE001  (Twisted would log it where nobody reads, and serve unprotected)

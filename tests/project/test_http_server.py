@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -181,3 +181,54 @@ def test_a_request_that_drips_is_ended(impatient: Stack, beginning: bytes, drip:
         wait_until(is_ended, 10)
     assert time.monotonic() - began > 1.5, "not before it had its time"
     assert impatient.get("/login/").status_code == 200
+
+
+# --- Heads ---
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"Cookie: " + b"a" * 17_000, id="one long line"),
+        pytest.param(b"\r\n".join(b"X-%d: " % n + b"a" * 1000 for n in range(17)), id="many lines"),
+        pytest.param(b"Cookie: " + b"a" * 1_000_000, id="a megabyte"),
+    ],
+)
+def test_a_head_that_is_too_large_is_told_so(site: Stack, head: bytes) -> None:
+    """431 (RFC 6585, 5), not a connection that closes without a word; and whatever follows is not another request."""
+    with socket.create_connection(("127.0.0.1", site.ports[0]), timeout=20) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + head + b"\r\n\r\n")
+        with suppress(OSError):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_head_of_almost_sixteen_kilobytes_is_read(site: Stack) -> None:
+    status, _ = told(site, "GET /healthz HTTP/1.1\nHost: 127.0.0.1\nX-Long: " + "a" * 15_000)
+    assert status == 200
+    # Each request of a connection has the whole room.
+    with httpx.Client(base_url=site.url) as client:
+        assert [client.get("/healthz", headers={"X-Long": "a" * 9000}).status_code for _ in range(4)] == [200] * 4
+
+
+def test_a_first_line_that_drips_is_ended_and_an_idle_connection_is_kept(site: Stack) -> None:
+    """T-34: thirty seconds from the first byte on; before it, the connection may rest for KEEP_ALIVE."""
+    with (
+        socket.create_connection(("127.0.0.1", site.ports[0]), timeout=60) as dripping,
+        httpx.Client(base_url=site.url) as idle,
+    ):
+        assert idle.get("/healthz").status_code == 200
+        began = time.monotonic()
+        dripping.settimeout(2)
+        answer = b""
+        while not answer and time.monotonic() - began < 45:
+            dripping.sendall(b"G")
+            with suppress(TimeoutError):
+                answer = dripping.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert 25 < time.monotonic() - began < 45
+        assert idle.get("/healthz").status_code == 200
