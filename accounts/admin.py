@@ -18,7 +18,7 @@ else:
 
 @admin.register(User)
 class UserAdmin(Base):
-    """Django's own, and the number."""
+    """Django's, with the mobile number."""
 
     fieldsets = (
         (None, {"fields": ("username", "mobile", "password")}),

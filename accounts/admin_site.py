@@ -1,4 +1,4 @@
-"""The admin behind the site's own doors: one login with one set of limits, one logout, one page for passwords."""
+"""Django's admin with the site's own login, logout and password page, so that one set of limits holds for all."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from project.web.http import Request
 
 
 class Site(AdminSite):
-    """Django's admin, which is on only where `ADMIN` says so (T-89)."""
+    """Django's admin, which is on only with `ADMIN=1` (T-89)."""
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Send a visitor to our own login and back. Raises PermissionDenied for who is in and is not staff.
+        """Redirect to the site's login and back. Raises PermissionDenied for a signed-in user who is not staff.
 
-        To the login page once more would be a circle: it would send them here again.
+        Redirecting such a user to the login would be a loop.
         """
         index = reverse("admin:index", current_app=self.name)
         if self.has_permission(request):
             return HttpResponseRedirect(index)
         if request.user.is_authenticated:
             raise PermissionDenied
-        # Looked at when it is used: our login leads to pages of this site alone (T-47).
+        # The login checks `next` when it uses it: it redirects within this site only (T-47).
         return redirect_to_login(request.GET.get(REDIRECT_FIELD_NAME) or index)
 
     def logout(  # type: ignore[override]
         self, request: Request, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Sign out as everywhere: the other tabs are told, and the browser forgets what it has."""
+        """Sign out as the site does, which updates the other tabs and deletes the cookies."""
         return views.logout(request)
 
     def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Send staff to the page that counts wrong passwords."""
+        """Redirect to the site's page, which limits failed attempts."""
         return redirect("password")

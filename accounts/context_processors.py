@@ -1,4 +1,4 @@
-"""What every page knows without its view saying so."""
+"""The context that every page has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from accounts import phone_numbers
 from accounts.live.state import SOCKET, State, state_of_request
 from accounts.sessions import browser_id
 
-# Pages that show more have a socket of their own; all others share one.
+# The sockets of pages that show more than the shared one, by URL name.
 SOCKETS = {"dev_phone": "/ws/dev/phone/", "dev_queue": "/ws/dev/queue/"}
 
 
@@ -21,7 +21,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     return {
         # A template that shows the state calls this, and it is read once. A SimpleLazyObject costs a tenth more a page.
         "state": cache(partial(_state, request)),
-        # For an address in full, as those need it who read it elsewhere.
+        # For absolute URLs, which search engines and link previews need.
         "origin": settings.PUBLIC_ORIGIN,
         "debug": settings.DEBUG,
         "regions": phone_numbers.regions(),
@@ -32,15 +32,15 @@ def page(request: HttpRequest) -> dict[str, Any]:
 
 
 def _state(request: HttpRequest) -> State:
-    """Return the page's state, and plant the browser's id: a page that is shown is followed by its socket.
+    """Return the state, and give the session a browser id, which the socket of the page needs.
 
-    An address that does not exist plants nothing: who tries addresses leaves no rows behind.
+    A page for an unknown URL gives none, so that a scanner of URLs leaves no sessions behind.
     """
     if request.resolver_match is None:
         return state_of_request(request)
     socket = SOCKETS.get(request.resolver_match.url_name or "", SOCKET)
     if browser_id.of(request.session) is None:
         browser_id.plant(request.session)
-        # Nobody has asked for anything, or been told to wait, under an id that is a moment old.
+        # A new browser id has no delivery and no cooldown.
         return State(socket=socket)
     return state_of_request(request, socket=socket)

@@ -1,4 +1,4 @@
-"""Django's session middleware, less what would let a reader undo a login, and with an answer without a database."""
+"""Django's middleware for sessions and users, changed so that reading never undoes a login, and a limit on bodies."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from project import database
 
 logger = logging.getLogger(__name__)
 
-# Answers to these only read. They never set or delete the session's cookie.
+# Requests to these paths only read: their answers never set or delete the session cookie.
 PROBES = frozenset({"/healthz", "/readyz"})
 READERS = PROBES | {"/state/"}
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
-    """No answer deletes the cookie, and those that only read set none.
+    """No answer deletes the session cookie, and those that only read do not set it.
 
-    Two players: a login or a new password in one tab, which gives the browser a new cookie, and a request that another
-    tab sent with the old one a moment before. Django answers an unknown session by deleting its cookie; that answer,
-    coming last, would delete the new cookie and sign the visitor out again. An old cookie that stays does no harm: it
-    opens nothing, and the next page replaces it.
+    The race: a login or a new password in one tab gives the browser a new cookie, while another tab has just sent a
+    request with the old one. Django deletes the cookie of an unknown session; if that answer arrives last, it deletes
+    the new cookie and signs the visitor out. An old cookie does no harm: it opens no session, and the next page
+    replaces it.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
-        """Save the session, unless this request is a reader's."""
+        """Save the session, unless the request only reads."""
         session = request.session
         if request.path in READERS or session.is_empty():
             patch_vary_headers(response, ("Cookie",))
@@ -47,7 +47,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         except SessionInterrupted:
             if request.method not in {"GET", "HEAD"}:
                 raise
-            # Ended in another tab while this page was made: the browser asks again with the cookie that it has now.
+            # Another tab ended the session meanwhile: the browser repeats the request with its present cookie.
             return HttpResponseRedirect(request.get_full_path())
         except DatabaseError as error:
             if not database.is_away(error):
@@ -55,7 +55,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return _away(request, error)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Say so when the database is away, or when a body cannot be read. What the request began was rolled back."""
+        """Answer 503 when the database is away, and 400 to a malformed body. The transaction has been rolled back."""
         if database.is_away(exception):
             return _away(request, exception)
         if isinstance(exception, BadRequest | SuspiciousOperation):
@@ -65,13 +65,13 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
 
 class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
-    """Django's, which finds out who it is without moving or ending the session on the way."""
+    """Django's, which looks the user up without rotating or ending the session."""
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:  # type: ignore[override]
-        """Have the user looked up when somebody asks; at once where there may be one.
+        """Set a lazy user, and look it up at once if there is a session.
 
-        A session of a former password is nobody's, and holds nothing. Whoever reads it has to know that from the
-        beginning: a page would else go on with a cookie that no socket takes.
+        A session signed with a former password has no user and no data. Views must know that from the start, or a
+        page would go on with a cookie that no socket accepts.
         """
         request.user = SimpleLazyObject(lambda: _user(request))  # type: ignore[assignment]
         try:
@@ -89,7 +89,7 @@ def _user(request: HttpRequest) -> object:
 
 
 def refuse_long_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Refuse a body by its length, whatever it says it is. Django lets the files in it be as long as they like."""
+    """Refuse a body that is too long, of any content type. Django does not limit uploaded files."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"

@@ -1,4 +1,4 @@
-"""The app of the first page."""
+"""The app of the home page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.apps import AppConfig
 
 
 class HomeConfig(AppConfig):
-    """What a visitor sees first."""
+    """The home page, and the error pages of a proxy."""
 
     name = "home"
     default_auto_field = "django.db.models.BigAutoField"

@@ -1,4 +1,4 @@
-"""The address of the index page."""
+"""The URL of the home page."""
 
 from __future__ import annotations
 

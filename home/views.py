@@ -1,4 +1,4 @@
-"""The index page."""
+"""The home page."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from django.views.decorators.http import require_safe
 @never_cache
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """Say what this is, and greet who is signed in."""
+    """Show what Latchkey is, and the name of a signed-in visitor."""
     return render(request, "home/index.html")

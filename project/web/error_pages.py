@@ -1,4 +1,4 @@
-"""Words for an answer that Django gives without any: to a method that an address does not take."""
+"""A page for the one error that Django answers with an empty body: 405, method not allowed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def explain(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Give whoever opens the address of a form a page. A program and a page's script have the status."""
+    """Add a page to a 405 for visitors who open the URL of a form. Programs and htmx get the status alone."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         if isinstance(response, HttpResponseNotAllowed) and not response.content:
-            wanted = request.get_preferred_type(["text/html", "application/json"])
-            if wanted == "text/html" and request.headers.get("HX-Request") != "true":
+            preferred = request.get_preferred_type(["text/html", "application/json"])
+            if preferred == "text/html" and request.headers.get("HX-Request") != "true":
                 response.content = render_to_string("405.html").encode()
         return response
 

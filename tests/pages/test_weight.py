@@ -11,6 +11,7 @@ import brotli
 import httpx
 import pytest
 
+from tests.support.numbers import number
 from tests.support.production import PRODUCTION
 from tests.support.stack import Stack
 
@@ -71,6 +72,15 @@ def test_a_first_visit_loads_at_most_thirty_thousand_bytes(site: Stack, path: st
     for part in ("page.", "latchkey.", "icons."):
         assert any(part in address for address in weights), "or this test means nothing"
     assert sum(weights.values()) <= MOST, weights
+
+
+def test_a_reply_to_htmx_is_compressed_too(site: Stack) -> None:
+    """It is a third of a page's size and comes more often."""
+    person = site.person()
+    answer = person.htmx("/code/", mobile=number())
+    assert answer.status_code == 202
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert int(answer.headers["Content-Length"]) < len(answer.content) * 0.7
 
 
 def test_every_file_of_a_page_has_its_hash_in_its_name_and_is_kept_for_good(site: Stack) -> None:

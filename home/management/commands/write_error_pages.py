@@ -1,4 +1,4 @@
-"""Writes the pages that a proxy shows while Latchkey is away, or for what the proxy refuses by itself."""
+"""Writes the pages that a proxy shows while Latchkey is down, or for requests that the proxy itself refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from project.web import static
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-# A page by the status that a proxy gives it with.
+# The template of each page, by the status with which the proxy answers.
 PAGES = {"400": "400.html", "429": "429.html", "503": "away.html"}
 
 
@@ -28,11 +28,11 @@ class Command(BaseCommand):
     help = "Writes one file a status and language, each complete in itself, for the proxy. Say it after each update."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the folder."""
+        """Take the folder to write to."""
         parser.add_argument("folder", type=Path)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write them all, each at once: the proxy may be reading."""
+        """Write every page. Each replaces the former one atomically, because the proxy may be reading it."""
         sheet = static.find("latchkey.css")
         if sheet is None:
             raise CommandError("static/latchkey.css is missing")
