@@ -12,35 +12,35 @@ from django.conf import settings
 
 from project.redis import Unavailable
 
-# An E.164 number, or a Chinese mobile number by itself.
+# An E.164 number, or a Chinese mobile number without country code.
 NUMBER = re.compile(r"(?<![\w.+-])(?:\+\d{8,15}|1[3-9]\d{9})(?![\w.])")
 # Keys of sessions (32 small letters and digits) and CSRF tokens (32 or 64 letters and digits). Other ids of that length
 # are hexadecimal: among 32 random letters one beyond f is all but certain.
 KEY = re.compile(r"\b(?=[0-9A-Za-z]*[g-zG-Z])(?:[0-9A-Za-z]{64}|[0-9A-Za-z]{32})\b")
-# What begins a line, moves the cursor, or turns the direction of writing, wherever the log is read (CWE-117).
+# Characters that begin a line, move the cursor or change the direction of writing where the log is read (CWE-117).
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-# Shorter ones would be found everywhere.
+# Characters. Shorter secrets would be found everywhere.
 LEAST_SECRET = 8
 
 
 class Line(logging.LogRecord):
-    """A record that says nothing it should not, whichever handler writes it: ours, daphne's, or the worker's.
+    """A record without secrets, whichever handler writes it: ours, daphne's, or the worker's.
 
-    Our own lines hold no secret to begin with. This is for the library that quotes what it was given. A code cannot be
-    known from another number of six digits, so no code may come near a log at all.
+    Our own lines contain no secrets to begin with. This is for libraries that quote their input. A code looks like any
+    other six digits and cannot be removed here, so no code may be passed to a logger at all.
     """
 
-    # What must not be read, as it is; set when the site starts.
+    # The secrets themselves, set when the site starts.
     secrets: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **more: Any) -> None:
-        """Take what every record takes. A traceback is written now, so that no handler writes its own."""
+        """Take what every record takes. The traceback is written now, so that no handler writes its own."""
         super().__init__(*args, **more)
         if self.exc_info and self.exc_info[0]:
             self.exc_text = _indented(_without_secrets("".join(traceback.format_exception(*self.exc_info)).rstrip()))
 
     def getMessage(self) -> str:  # noqa: N802  (the library's name)
-        """Return the message: what was put into it is escaped, and lines of its own are set off from the margin."""
+        """Return the message. Its arguments are escaped, and further lines of its own are indented."""
         text = _without_secrets(super().getMessage())
         return CONTROL.sub(_escape, text) if self.args else _indented(text)
 
@@ -61,7 +61,7 @@ def _indented(text: str) -> str:
 
 
 def configure(logging_settings: dict[str, Any]) -> None:
-    """Set up logging as `LOGGING` says, with records of this kind. `LOGGING_CONFIG` names this function."""
+    """Set up logging as `LOGGING` says, with `Line` for every record. `LOGGING_CONFIG` names this function."""
     # The longest first: one may be a part of another.
     secrets = sorted(filter(None, settings.LOG_SECRETS), key=len, reverse=True)
     Line.secrets = tuple(secret for secret in secrets if len(secret) >= LEAST_SECRET)
@@ -85,10 +85,10 @@ class OnlyMessage(logging.Filter):
 
 
 class OneLine(logging.Filter):
-    """Turns the traceback of a Redis that is away into its name."""
+    """Replaces the traceback of a Redis that is away with the name of the error."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every record, without a traceback that says nothing of us."""
+        """Keep every record, without a traceback that says nothing about our code."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, Unavailable | OSError):
             record.msg = f"{record.getMessage()} Redis is away: {type(error).__name__}"
@@ -97,10 +97,10 @@ class OneLine(logging.Filter):
 
 
 class NoBlame(logging.Filter):
-    """Takes the traceback from what Django refuses for safety: anybody could fill the log with it."""
+    """Removes the traceback from requests that Django refuses for safety: anybody could fill the log with them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every record; it says what was wrong."""
+        """Keep every record; its message says what was wrong."""
         if record.name.startswith("django.security"):
             record.exc_info = record.exc_text = None
         return True

@@ -1,6 +1,6 @@
-"""The dev phone: a gateway to a phone that is a page. For trying out, and only under DEBUG.
+"""The dev phone: a gateway that shows each message on a page. For development, and only under DEBUG.
 
-Its memory is a file under VAR_DIR, as a handset's is its own: no code passes through Redis or the database.
+Its messages are in a file under VAR_DIR, so that no code passes through Redis or the database.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tasks.gateways import Answer, Message, Outcome
 GROUP = "phone"
 CHANGED = "phone.changed"
 MODES = ("ok", "slow", "fail", "hang", "fail_times")
-# Seconds: slow is felt but works; hang is as long as a real gateway waits for its answer.
-SLOW = 3
-HANG = 5
-# The newest that the phone remembers.
-MEMORY = 20
+# Slow can be felt and works; hang is as long as a real gateway waits for its answer.
+SLOW_SECONDS = 3
+HANG_SECONDS = 5
+# How many messages the page shows, newest last.
+SHOWN_MESSAGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What the next sends do. `times` counts down while `fail_times` is on."""
+    """How the next sends end. `times` counts down in mode `fail_times`."""
 
     mode: str = "ok"
     times: int = 0
@@ -52,41 +52,41 @@ class Mode:
 class Phone:
     """The gateway."""
 
-    # It takes the same message as often as it is sent, as most providers do.
+    # It accepts a repeated message as a new one, as most providers do.
     idempotent = False
 
     def send(self, message: Message) -> Answer:
-        """Show the message on the page, or misbehave as its switches say."""
+        """Show the message on the page, or fail as the switches say."""
         mode = _next_mode()
         if mode == "fail":
             return Answer(Outcome.NOT_SENT, provider_code="SWITCHED_TO_FAIL", detail="the dev phone was told to fail")
         if mode == "slow":
-            time.sleep(SLOW)
+            time.sleep(SLOW_SECONDS)
         with _locked("messages.jsonl") as file:
             file.seek(0, 2)
             at = timezone.now().isoformat(timespec="milliseconds")
             file.write(json.dumps(asdict(Text(message.to, message.text, message.code, at))) + "\n")
         push(GROUP, CHANGED)
         if mode == "hang":
-            time.sleep(HANG)
+            time.sleep(HANG_SECONDS)
             return Answer(Outcome.UNKNOWN, provider_code="SWITCHED_TO_HANG", detail="the dev phone took it in silence")
         return Answer(Outcome.ACCEPTED, provider_id=message.reference, provider_code="OK")
 
 
 def messages() -> list[Text]:
-    """Return what has arrived, newest last."""
+    """Return the messages that have arrived, newest last."""
     with _locked("messages.jsonl") as file:
-        return [Text(**json.loads(line)) for line in file.read().splitlines()[-MEMORY:]]
+        return [Text(**json.loads(line)) for line in file.read().splitlines()[-SHOWN_MESSAGES:]]
 
 
 def current_mode() -> Mode:
-    """Return what the switches say."""
+    """Return the mode that is set."""
     with _locked("mode.json") as file:
         return Mode(**json.loads(file.read() or "{}"))
 
 
 def switch(mode: str, times: int = 0) -> None:
-    """Set the switches. Raises ValueError for a mode that is none of MODES."""
+    """Set the mode. Raises ValueError if it is none of MODES."""
     if mode not in MODES:
         raise ValueError(mode)
     with _locked("mode.json") as file:
@@ -95,7 +95,7 @@ def switch(mode: str, times: int = 0) -> None:
 
 
 def _next_mode() -> str:
-    """Return how this send is to end, and count it where sends are counted."""
+    """Return how this send ends, and count it in mode `fail_times`."""
     with _locked("mode.json") as file:
         mode = Mode(**json.loads(file.read() or "{}"))
         if mode.mode != "fail_times":
@@ -114,7 +114,7 @@ def _write(file: IO[str], mode: Mode) -> None:
 
 @contextmanager
 def _locked(name: str) -> Iterator[IO[str]]:
-    """Open one of the phone's files for reading and writing, alone: worker threads and the page share it."""
+    """Open one of the phone's files under a lock, because worker threads and the page share it."""
     folder: Path = settings.VAR_DIR / "phone"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / name).open("a+", encoding="utf-8") as file:
