@@ -39,10 +39,10 @@ def prepare() -> None:
 
 def secret_key() -> str:
     """Return the key that `prepare` has made. Without one, return a key that nobody else will ever know."""
-    with suppress(OSError):
-        if key := (path() / "secret_key").read_text():
-            return key
-    return secrets.token_urlsafe(50)
+    try:
+        return (path() / "secret_key").read_text()
+    except OSError:
+        return secrets.token_urlsafe(50)
 
 
 def _close_to_others(folder: Path) -> None:
