@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh.md"
-PAGES = [README, CHINESE, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, CHINESE, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 # From each of these every page can be found.
 DOORS = [README, CHINESE, ROOT / "docs" / "README.md"]

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 # For a test that is about the price of a password: `Stack(folder, **REAL)` hashes as a site in production does.
-REAL = {"DJANGO_SETTINGS_MODULE": "project.settings"}
+REAL: dict[str, Any] = {"DJANGO_SETTINGS_MODULE": "project.settings"}
 # Seconds a part may take to be there on a busy machine.
 PATIENCE = 90.0
 
@@ -70,13 +70,16 @@ def free_port() -> int:
 def wait_until(look: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
     """Return the first true answer of `look`; fail when none comes in time."""
     deadline = time.monotonic() + seconds
+    pause = 0.005
     while True:
         answer = look()
         if answer:
             return answer
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what or look}; last seen: {answer!r}")
-        time.sleep(0.05)
+        time.sleep(pause)
+        # What is soon there is soon seen, and what lasts is not asked for all the time.
+        pause = min(0.05, 1.5 * pause)
 
 
 class Part:
@@ -334,32 +337,30 @@ class Stack:
         return found[0]
 
     def manage(self, *words: str, **more: str) -> str:
-        """Run manage.py for this site and return what it said."""
-        if words[:3] == ("shell", "-v0", "-c") and not more:
-            return self._open_shell().say(words[3])
+        """Run manage.py for this site, in a process of its own, and return what it said."""
         done = subprocess.run(
             [sys.executable, "manage.py", *words],
             cwd=ROOT, env={**self.environment, **more}, capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
         return done.stdout
 
-    def _open_shell(self) -> Shell:
-        """Return the site's shell, a new one when its environment is no longer the site's."""
+    def shell(self, code: str) -> str:
+        """Say something in the site's shell, which stays open, and return what was printed."""
+        # A new one when its environment is no longer the site's.
         if self._shell is not None and self._shell.environment != self.environment:
             self._shell.close()
             self._shell = None
         if self._shell is None:
             self._shell = Shell(ROOT, self.environment)
-        return self._shell
+        return self._shell.say(code)
 
     def user(self, username: str, *, password: str = "", mobile: str = "", **fields: Any) -> None:
         """Make an account, as an operator would from the shell."""
-        self.manage(
-            "shell", "-v0", "-c",
+        self.shell(
             "from accounts.models import User; "
             f"u = User(username={username!r}, mobile={mobile or None!r}, **{fields!r}); "
-            f"u.set_password({password or None!r}); u.save()",
-        )  # fmt: skip
+            f"u.set_password({password or None!r}); u.save()"
+        )
 
     def logs(self) -> str:
         """Return what every part has logged."""
