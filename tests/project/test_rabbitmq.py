@@ -412,20 +412,20 @@ def test_what_is_asked_for_while_nobody_works_waits_until_somebody_does(
 
 def rings(site: Stack) -> bool:
     """Ask for a code and tell whether the queue's bell was rung for it."""
-    unrung = site.webs[0].text().count("is not rung for")
+    unrung = site.webs[0].text().count("is not enqueued yet")
     ask(site, number())
-    return site.webs[0].text().count("is not rung for") == unrung
+    return site.webs[0].text().count("is not enqueued yet") == unrung
 
 
 def test_a_broken_connection_is_mended_before_anybody_notices(site: Stack, proxy: FaultProxy) -> None:
     ask(site, number())
-    unrung = site.webs[0].text().count("is not rung for")
+    unrung = site.webs[0].text().count("is not enqueued yet")
     time.sleep(STABLE + 0.5)
     proxy.reset()
     mobile = number()
     assert ask(site, mobile) < PATIENCE
     wait_for_state(site, mobile, "sent")
-    assert site.webs[0].text().count("is not rung for") == unrung
+    assert site.webs[0].text().count("is not enqueued yet") == unrung
 
 
 def test_a_bell_rung_twice_because_the_confirm_was_lost_sends_one_sms(
