@@ -1,4 +1,4 @@
-"""What visitors send us, bound and cleaned. Each form ends in clean data or in one stable word for what is wrong."""
+"""The forms. Each ends in clean data, or in the error code of its first fault."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from accounts.codes import PURPOSES, digits
 from accounts.models import USERNAME
 from accounts.phone_numbers import BadMobile, WhichCountry, canonical, looks_like_mobile, masked, unformatted
 
-# Longer than any password that somebody has, and still nothing beside the cost of a hash: at most 16 KB.
+# Characters of a password to check. No password is longer, and 16 KB add nothing to the cost of a hash.
 MOST_CHECKED = 4096
-# ASCII digits only: `\d` and str.isdigit() take Arabic-Indic and superscript ones.
 
 
 def sent(request: HttpRequest) -> Mapping[str, Any]:
-    """Return the fields: a form's, or a JSON object's texts and booleans. Raises BadRequest for other JSON."""
+    """Return the fields of a form, or of a JSON object of strings and booleans. Raises BadRequest for other JSON."""
     if request.content_type != "application/json":
         return request.POST
     try:
         body = json.loads(request.body)
-        # Half a surrogate pair is JSON and no text: hashing it or writing it down would fail.
+        # Half a surrogate pair is valid JSON but cannot be encoded: hashing or storing it would fail.
         json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is not JSON") from error
@@ -39,13 +38,13 @@ def sent(request: HttpRequest) -> Mapping[str, Any]:
 
 
 class Form(forms.Form):
-    """A form that names its first fault with the contract's word."""
+    """A form that names its first fault by an error code of the JSON contract."""
 
-    # The word for whatever is wrong with a field that is there.
+    # The error code of each field, for a value that is present and invalid.
     words: Mapping[str, str] = {}
 
     def fault(self) -> tuple[str, str]:
-        """Return the word and the field of the first fault. A missing field comes before a malformed one."""
+        """Return the error code and the field of the first fault. A missing field comes before an invalid one."""
         errors = self.errors.as_data()
         for name in self.fields:
             if any(error.code == "required" for error in errors.get(name, [])):
@@ -56,7 +55,7 @@ class Form(forms.Form):
         return self.words.get(name, "PARAM_MISSING"), name
 
     def why(self) -> str:
-        """Return a sentence that says more than the first fault's word does, or nothing."""
+        """Return a sentence that is more precise than that of the error code, or an empty string."""
         _word, name = self.fault()
         if any(error.code == "country" for error in self.errors.as_data().get(name, [])):
             return _("This number exists in more than one country. Add the country code, for example +%(code)d.") % {
@@ -65,7 +64,7 @@ class Form(forms.Form):
         return ""
 
     def number_in(self, name: str) -> str:
-        """Return the number in a field, whatever its spelling, read in the country that was chosen beside it."""
+        """Return the number in a field in E.164, read in the country that was chosen beside it."""
         try:
             return canonical(self.cleaned_data[name], str(self.data.get("region") or ""))
         except WhichCountry as error:
@@ -74,20 +73,20 @@ class Form(forms.Form):
             raise ValidationError("not a mobile number", code="format") from error
 
     def destination(self, request: HttpRequest) -> str:
-        """Return where to go after a login: `next` if it is a path on this host, else nowhere ("")."""
+        """Return where to go after a login: `next` if it is a path on this host, else an empty string."""
         wanted = str(self.data.get("next") or "")
         here = url_has_allowed_host_and_scheme(
             wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
         )
-        # No line break or tab: browsers drop them, and then it is another address. A bare `//` is none at all.
+        # No line break or tab: browsers drop them, which makes another URL. `//` and `/\` begin another host.
         plain = wanted.isprintable() and len(wanted) <= 2000 and wanted[1:2] not in {"/", "\\"}
         return wanted if here and plain and wanted.startswith("/") else ""
 
 
 class ProvenForm(Form):
-    """A form that may carry a proof of work; accounts/throttling/proof_of_work.py checks it."""
+    """A form with an optional proof of work, which accounts/throttling/proof_of_work.py checks."""
 
-    # Too long is none, and no fault to name.
+    # Without max_length: a proof that is too long is an invalid proof, not a fault of the form.
     altcha = forms.CharField(required=False, strip=False)
 
 
@@ -97,15 +96,15 @@ class PasswordForm(ProvenForm):
     words = {"username": "USERNAME_FORMAT", "password": "PASSWORD_FORMAT"}
 
     username = forms.CharField(max_length=64)
-    # As typed: no strip, no case (ASVS 5.0, 6.2.8). How long it must be is a rule for new ones.
+    # Unchanged: no strip, no case folding (ASVS 5.0, 6.2.8). The least length is a rule for new passwords.
     password = forms.CharField(strip=False, max_length=MOST_CHECKED)
     remembered = forms.BooleanField(required=False)
 
     def clean_username(self) -> str:
-        """Take a username or a mobile number."""
-        # Not in plain signs: a look-alike of a name is not that name.
+        """Accept a username or a mobile number."""
+        # Characters are not normalised: a look-alike of a username is another username.
         name = unformatted(self.cleaned_data["username"])
-        # A number first: digits alone are spelt like a username, and digits of two countries are asked about.
+        # Numbers first: digits alone are a valid username too, and an ambiguous number needs its country code.
         if USERNAME.fullmatch(name) and not looks_like_mobile(name):
             return name
         try:
@@ -125,22 +124,22 @@ class CodeRequestForm(ProvenForm):
     purpose = forms.ChoiceField(choices=[(purpose, purpose) for purpose in PURPOSES], required=False)
 
     def clean_mobile(self) -> str:
-        """Take any spelling of a number, make it the one."""
+        """Accept any spelling of a number, and return E.164."""
         return self.number_in("mobile")
 
     def clean_purpose(self) -> str:
-        """Log in, unless something else is said."""
+        """Default to `login`."""
         return self.cleaned_data["purpose"] or "login"
 
 
 class WithdrawForm(Form):
-    """Take back what was asked for."""
+    """Withdraw a request for a code."""
 
-    # What the page shows of the number, or the number itself: a page that is behind takes nothing newer back.
+    # The masked number that the page shows, or the number: an outdated page must not withdraw a newer request.
     number = forms.CharField(max_length=64, required=False)
 
     def means(self, mobile: str) -> bool:
-        """Tell whether it is about this number (E.164). Without a number it is about whichever is the last."""
+        """Tell whether the form means this number (E.164). Without a number it means the latest request."""
         wanted = self.cleaned_data["number"]
         if wanted in {"", masked(mobile)}:
             return True
@@ -155,7 +154,7 @@ class CodeForm(Form):
 
     words = {"code": "SMS_CODE_WRONG", "mobile": "MOBILE_FORMAT"}
 
-    # No strip: it would take line breaks and full-width spaces away as well.
+    # No strip: it would remove line breaks and full-width spaces as well.
     code = forms.CharField(max_length=32, strip=False)
     mobile = forms.CharField(max_length=64, required=False)
     remembered = forms.BooleanField(required=False)
@@ -168,7 +167,7 @@ class CodeForm(Form):
         return code
 
     def clean_mobile(self) -> str | None:
-        """Take any spelling, or none."""
+        """Accept any spelling, or no number."""
         if not self.cleaned_data["mobile"]:
             return None
         return self.number_in("mobile")

@@ -1,4 +1,4 @@
-"""Signing in and out. Each view binds the form, makes one call to the domain, and gives one answer."""
+"""Sign-in and sign-out. Each view binds the form, makes one call to the domain, and gives one answer."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# The place of a form's message, by where it is sent.
+# The form that shows the message, by the URL that it is sent to.
 FORMS = {"/login/": "password", "/code/": "code", "/login/code/": "verify"}
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def login(request: Request) -> HttpResponse:
-    """Show both ways in; take a username or mobile number and a password."""
+    """Show the sign-in page; sign in with a username or mobile number and a password."""
     if request.method != "POST":
         destination = PasswordForm(request.GET).destination(request)
         return render(request, responses.PAGE, {"next": destination})
@@ -56,9 +56,9 @@ def login(request: Request) -> HttpResponse:
     claim = claim_of(form.cleaned_data["username"])
     own = known_devices.knows_account(request, claim.user)
     try:
-        # Counted before it is hashed: of a thousand guesses at once only the first few cost anything.
+        # Counted before it is hashed: of a thousand concurrent guesses only the first few cost a hash.
         guess = failed_attempts.begin(
-            "password", claim.subject, hashed_address(request), own=own, proven=_may_guess(form)
+            "password", claim.subject, hashed_address(request), own=own, proven=_counts_as_proven(form)
         )
     except proof_of_work.Needed:
         return responses.proof_needed(request, place="password", again=bool(form.cleaned_data["altcha"]))
@@ -70,7 +70,7 @@ def login(request: Request) -> HttpResponse:
         return responses.refusal(request, "CREDENTIALS", place="password", tries_left=guess.left, seconds=guess.pause)
     guess.was_right()
     if user.mobile:
-        # The owner is here: what strangers did to the codes of this number is over.
+        # The owner has signed in: failed attempts by others no longer lock the codes of this number.
         failed_attempts.forgive("code", user.mobile)
     return _signed_in(request, user, form)
 
@@ -78,7 +78,7 @@ def login(request: Request) -> HttpResponse:
 @never_cache
 @require_POST
 def code(request: Request) -> HttpResponse:
-    """Ask for a code by SMS. 202 and the state, once it is sure to be sent or to say why not."""
+    """Accept a request for a code by SMS: 202 and the state, once the delivery is recorded."""
     form = CodeRequestForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()
@@ -114,12 +114,12 @@ def code(request: Request) -> HttpResponse:
 @never_cache
 @require_POST
 def withdraw(request: Request) -> HttpResponse:
-    """Take back what was asked for last: it was the wrong number. Another may be asked for at once."""
+    """Withdraw the latest request, for a wrong number. Another code can be requested at once."""
     form = WithdrawForm(sent(request))
     own = browser_id.of(request.session)
     row = delivery.latest(own) if own else None
     if own is None or not form.is_valid() or (row and not form.means(row.mobile)):
-        # From a page that has not heard of the newer request: it is shown that one.
+        # An outdated page, which does not show the newer request: the answer shows it.
         return responses.state_reply(request, state_of_request(request), place="code", status=200)
     message = None
     if row and withdrawal.withdraw(row.pk):
@@ -127,7 +127,7 @@ def withdraw(request: Request) -> HttpResponse:
         row.refresh_from_db(fields=["state", "withdrawn_at"])
         message = messages.withdrawn(masked(row.mobile), gone=row.state not in withdrawal.STAYED)
     state = state_of_row(row, username=request.user.get_username())
-    # Of whatever number it was: this page waits no more.
+    # Whichever number it was, this page has no more cooldown.
     push(delivery.group(own), WAIT_CHANGED, seconds=0)
     response = responses.state_reply(request, state, place="code", status=200, message=message)
     cooldown_cookie.forget(response, request.COOKIES)
@@ -137,7 +137,7 @@ def withdraw(request: Request) -> HttpResponse:
 @never_cache
 @require_POST
 def login_code(request: Request) -> HttpResponse:
-    """Take the code from the SMS. The account is made on a number's first verified code."""
+    """Sign in with the code from the SMS. The first verified code of a number creates the account."""
     form = CodeForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()
@@ -170,9 +170,9 @@ def login_code(request: Request) -> HttpResponse:
 @never_cache
 @require_POST
 def logout(request: Request) -> HttpResponse:
-    """End the session and give this browser a fresh one."""
+    """End the session and begin a new one."""
     before = browser_id.of(request.session)
-    # A visitor without a row has nothing to end, and ending nothing must leave no row behind.
+    # A visitor without a session row has nothing to end, and logout() would create one.
     if sessions.is_session(request):
         auth.logout(request)
     browser_id.replant(request.session)
@@ -186,7 +186,7 @@ def logout(request: Request) -> HttpResponse:
 @never_cache
 @require_GET
 def state(request: Request) -> HttpResponse:
-    """Give the live leaves, for a page whose socket is down, or the state for a program."""
+    """Return the live leaves to a page whose socket is down, or the state to a program."""
     now = state_of_request(request)
     if responses.wants_json(request):
         return JsonResponse({"code": "OK", "errmsg": "", "username": now.username, **now.as_json()})
@@ -194,17 +194,17 @@ def state(request: Request) -> HttpResponse:
 
 
 def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
-    """Answer a POST without a valid token: nothing was changed. The answer brings a token, and what was typed stays."""
+    """Refuse a POST without a valid CSRF token. The answer has a valid one, and what was typed stays in the form."""
     if responses.wants_json(request):
         return JsonResponse({"code": "CSRF", "errmsg": messages.errmsg("CSRF")}, status=403)
     get_token(request)
     if request.headers.get("HX-Request") == "true":
-        # latchkey.js sends the form again, once. Leaves, so that it takes this for an answer of ours.
+        # latchkey.js resends the form once. The body is a leaf, by which it recognises an answer of this site.
         response = HttpResponse('<p id="trouble" hx-swap-oob="innerHTML"></p>', status=403)
         response["X-Token"] = "fresh"
         return response
     place = FORMS.get(request.path)
-    # Only the browser itself writes this header. Of a stranger's form nothing comes back: one press would send it.
+    # Only browsers write this header. The fields of a foreign form must not come back: one click would send them.
     if place and request.headers.get("Sec-Fetch-Site") == "same-origin":
         text = _("Nothing was sent: this page has expired, or your browser blocks cookies. Please try again.")
         return responses.refusal(request, "CSRF", place=place, status=403, text=text)
@@ -212,26 +212,26 @@ def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
 
 
 def _too_frequent(request: Request, own: str, mobile: str, seconds: float) -> HttpResponse:
-    """Answer with the running state, not a bare error: this may be a second click on what works already."""
+    """Refuse with the present state: this may be a second click on a request that was accepted."""
     state = state_of_request(request)
-    # Another browser has asked for this number, or this one has taken it back: no row of it says to count.
-    untold = seconds > state.wait + 1
-    if untold:
+    # Another browser requested a code for this number, or this one withdrew it: no row of its own has the cooldown.
+    is_unshown = seconds > state.wait + 1
+    if is_unshown:
         push(delivery.group(own), WAIT_CHANGED, seconds=seconds)
     state = state.waiting(seconds)
     response = responses.refusal(request, "SMS_TOO_FREQUENT", place="code", status=429, state=state, seconds=seconds)
-    if untold:
+    if is_unshown:
         cooldown_cookie.remember(response, mobile, seconds, own)
     return response
 
 
 def _is_proven(form: Form) -> bool:
-    """Tell whether the form brought a proof of humanity, and use it up. Raises redis.Unavailable."""
+    """Tell whether the form has a valid proof of work, and use it up. Raises redis.Unavailable."""
     return settings.ALTCHA == "off" or proof_of_work.verify(form.cleaned_data["altcha"])
 
 
-def _may_guess(form: Form) -> bool:
-    """Tell the same for a password, which needs no Redis: without it the guesses are counted and not proven."""
+def _counts_as_proven(form: Form) -> bool:
+    """Do the same for a password, which needs no Redis: without it, attempts are only counted."""
     try:
         return _is_proven(form)
     except redis.Unavailable:
@@ -239,12 +239,12 @@ def _may_guess(form: Form) -> bool:
 
 
 def _signed_in(request: Request, user: User, form: Form) -> HttpResponse:
-    """Open the session, set what a page may show, tell the other tabs, and send the visitor on."""
+    """Sign the user in, set the cookies, notify the other tabs, and redirect."""
     before = browser_id.of(request.session)
     key = request.session.session_key
     auth.login(request, user)
     logger.info("user %s signed in", user.pk)
-    # Whoever is signed in already, and signs in again, goes on with the same session.
+    # A user who signs in again while signed in keeps the session.
     if request.session.session_key != key:
         own = browser_id.replant(request.session)
         if before:
@@ -254,17 +254,17 @@ def _signed_in(request: Request, user: User, form: Form) -> HttpResponse:
     request.session.set_expiry(age or 0)
     destination = form.destination(request) or resolve_url(settings.LOGIN_REDIRECT_URL)
     response = responses.gone_to(request, destination, done=_("Signed in."), username=user.username)
-    # For display on cached pages only. Nothing trusts it.
+    # Only for display on cached pages: nothing relies on it.
     response.set_cookie("username", user.username, max_age=age, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
     known_devices.remember(request, response, user)
     return _tell_tabs(response, before)
 
 
 def _tell_tabs(response: HttpResponse, group: str | None) -> HttpResponse:
-    """Tell the browser's other tabs, once this answer has left, that its session has changed.
+    """Notify the browser's other tabs, after this answer has been sent, that the session has changed.
 
-    Nothing about who it is goes to the old group (T-38): each page reconnects with its new cookie and is told what
-    that one may know.
+    The event does not contain the user (T-38): each page reconnects with its new cookie and gets the state of that
+    session.
     """
     if group is None:
         return response

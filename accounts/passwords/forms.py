@@ -1,4 +1,4 @@
-"""What a visitor sends us to change a password."""
+"""The form that changes a password."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from accounts.passwords.validators import LONGEST
 
 
 class NewPasswordForm(Form):
-    """The present password, if the account has one, and the new one. Both exactly as typed, as in PasswordForm."""
+    """The current password, if the account has one, and the new one. Both exactly as typed, as in PasswordForm."""
 
     words = {"current": "PASSWORD_FORMAT", "new": "PASSWORD_FORMAT"}
 
@@ -21,13 +21,13 @@ class NewPasswordForm(Form):
     new = forms.CharField(strip=False, max_length=LONGEST)
 
     def __init__(self, data: Mapping[str, Any], *, has_one: bool) -> None:
-        """Take what was sent, and whether there is a present password to ask for (ASVS 5.0, 6.2.3)."""
+        """Bind the form. `has_one`: the account has a password, which must be given (ASVS 5.0, 6.2.3)."""
         super().__init__(data)
         if not has_one:
             del self.fields["current"]
 
     def clean_new(self) -> str:
-        """Take a password that is long enough. The form counts code points, as NIST SP 800-63B-4, 3.1.1.2, does."""
+        """Require the least length, in code points (NIST SP 800-63B-4, 3.1.1.2)."""
         password: str = self.cleaned_data["new"]
         if len(password) < settings.PASSWORD_MIN_LENGTH:
             raise forms.ValidationError("too short", code="format")

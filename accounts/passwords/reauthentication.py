@@ -1,7 +1,7 @@
-"""How long ago whoever holds a session proved who they are.
+"""Whether a session has signed in recently enough to set a password.
 
-Kept in the session itself: `User.last_login` is one for all browsers, so the owner's login elsewhere would vouch for
-a session that somebody else has taken.
+The time is in the session itself: `User.last_login` is one for all browsers, so a login of the owner elsewhere would
+vouch for a stolen session.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 KEY = "proved_at"
-# Seconds: long enough to choose a password, too short for a browser that was left open.
+# Seconds. Long enough to choose a password, too short for a browser that is left open.
 FRESH = 5 * 60
 
 
 def is_fresh(session: SessionBase) -> bool:
-    """Tell whether the login was just now (ASVS 5.0, 7.5.1). A clock that was set back makes nothing fresh."""
+    """Tell whether the login is recent (ASVS 5.0, 7.5.1). A login in the future, after a clock change, is not."""
     proved = session.get(KEY)
     return isinstance(proved, float) and 0 <= time.time() - proved <= FRESH
 
 
 @receiver(user_logged_in, dispatch_uid="accounts.passwords.reauthentication")
 def note(request: HttpRequest, **_: object) -> None:
-    """Write the time of a login into its session, by whichever page it came."""
+    """Store the time of every login in its session."""
     request.session[KEY] = time.time()

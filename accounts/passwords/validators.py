@@ -1,6 +1,7 @@
-"""Which passwords are too easy to guess. No rule about what a password is made of, only about what everybody tries.
+"""Password validators: no rules of composition, only against passwords that everybody guesses.
 
-In AUTH_PASSWORD_VALIDATORS, so that the site's page, the admin and the commands refuse the same.
+They are in AUTH_PASSWORD_VALIDATORS, so that the site's page, the admin and the commands refuse the same passwords.
+Django has a validator for the least length and one for common passwords, and none for what is added here.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from django.utils.translation import gettext as _
 if TYPE_CHECKING:
     from accounts.models import User
 
-# Rows of a keyboard and of the alphabet, as a finger runs over them.
+# Runs of the keyboard, the digits and the alphabet.
 RUNS = ("abcdefghijklmnopqrstuvwxyz", "01234567890123456789", "1234567890qwertyuiopasdfghjklzxcvbnm")
-# Characters of a new password.
+# Characters that a new password may have.
 LONGEST = 128
-# A shorter piece than this is found in nearly every sentence.
+# Characters of a piece to look up: shorter words are part of nearly every sentence.
 PIECE = 4
 
 
 class Longest:
-    """Refuses passwords that are longer than the site's page takes, in the commands and the admin as well."""
+    """Refuses passwords that are longer than the site's page accepts, in the commands and the admin as well."""
 
     def validate(self, password: str, user: User | None = None) -> None:
         """Raise ValidationError if the password is too long."""
@@ -36,20 +37,19 @@ class Longest:
             raise ValidationError(self.get_help_text(), code="password_too_long")
 
     def get_help_text(self) -> str:
-        """Return the rule, for people."""
+        """Return the rule as a sentence."""
         return _("A password can have at most %(most)d characters.") % {"most": LONGEST}
 
 
 class Common(CommonPasswordValidator):
-    """Refuses common passwords, also when they are made longer.
+    """Refuses common passwords, also if they are repeated, joined, or extended by digits.
 
-    Of Django's list of 20,000, 46 have fifteen letters: a list made of short passwords is no help against long ones
-    unless their repetitions, their joining and their trailing digits are looked through (ASVS 5.0, 6.2.4: the most
-    common ones that the length rule lets pass).
+    Only 46 of the 20,000 in Django's list have fifteen letters, so the list alone does not help against long passwords
+    (ASVS 5.0, 6.2.4: the most common ones that satisfy the length rule).
     """
 
     def validate(self, password: str, user: User | None = None) -> None:
-        """Raise ValidationError if the password is on the list, or comes from it by what people do first."""
+        """Raise ValidationError if the password is in the list, or is made from it in one of these ways."""
         super().validate(password, user)
         if self._made_longer(password.lower()):
             raise ValidationError(
@@ -57,7 +57,7 @@ class Common(CommonPasswordValidator):
             )
 
     def _made_longer(self, text: str) -> bool:
-        # Once around is enough: "abcabcabcabcabc" is as good as "abc".
+        # The shortest unit whose repetition is the text: "abc" for "abcabcabcabcabc".
         unit = next(text[:size] for size in range(1, len(text) + 1) if (text[:size] * len(text))[: len(text)] == text)
         if unit != text and len(unit) < settings.PASSWORD_MIN_LENGTH // 2:
             return True
@@ -73,13 +73,13 @@ class Common(CommonPasswordValidator):
 
 
 class SiteWords:
-    """Refuses passwords that are long only by the site's name, the username or the number: those are tried first.
+    """Refuses passwords that are long only by the site's name, the username or the number, which are guessed first.
 
     NIST SP 800-63B-4, 3.1.1.2, and ASVS 5.0, 6.2.11.
     """
 
     def validate(self, password: str, user: User | None = None) -> None:
-        """Raise ValidationError if too few characters are left without these words."""
+        """Raise ValidationError if the password is too short without these words."""
         rest = password.lower()
         # The longest first: "login.example.org" before "example".
         for word in sorted(_site_words() | _own_words(user), key=len, reverse=True):
@@ -88,27 +88,27 @@ class SiteWords:
             raise ValidationError(self.get_help_text(), code="password_too_similar")
 
     def get_help_text(self) -> str:
-        """Return the rule, for people."""
+        """Return the rule as a sentence."""
         return _("This site's name, your username and your number don't count towards the length.")
 
 
 def _bare(text: str) -> str:
-    """Return a text without the digits and signs that stand around it."""
+    """Return a text without leading and trailing digits and punctuation."""
     return re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)
 
 
 @cache
 def _site_words() -> frozenset[str]:
-    """Return what this site is called: its host, and the parts of it that are words."""
+    """Return the names of this site: its host, and the words in it."""
     host = settings.PUBLIC_HOST.lower()
     return frozenset({"latchkey", host, *(part for part in re.findall(r"[^\W\d_]+", host) if len(part) >= PIECE)})
 
 
 def _own_words(user: User | None) -> set[str]:
-    """Return what a user is called, and the number as its owner writes it, which is inside of E.164."""
+    """Return the names of a user, and the national form of the number, which E.164 contains."""
     called = (str(getattr(user, name, "")).lower() for name in ("username", "first_name", "last_name"))
     words = {name for name in called if len(name) >= PIECE}
-    # What a form has refused may be no number.
+    # The value may have failed the form's validation.
     with suppress(phonenumbers.NumberParseException):
         words.add(phonenumbers.national_significant_number(phonenumbers.parse(getattr(user, "mobile", None) or "")))
     return words

@@ -1,4 +1,4 @@
-"""The page on which a signed-in visitor changes a password, or sets the first one."""
+"""The page on which a signed-in user changes the password, or sets the first one."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ from project.web.http import Request
 logger = logging.getLogger(__name__)
 
 PAGE = "accounts/password.html"
-# In the session until the page that says so has been shown.
+# The session key of the confirmation, until the page has shown it.
 CHANGED = "password_changed"
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def password(request: Request) -> HttpResponse:
-    """Show the form; take the present and the new password, and end every other session of the user."""
+    """Show the form; change the password, and end every other session of the user."""
     user = request.user
     if not user.is_authenticated:
         if request.method == "POST" and not responses.wants_json(request) and sessions.is_session(request):
-            # The form was sent twice, and the first answer has brought another cookie: the page itself knows.
+            # The form was sent twice, and the first answer set another cookie: with it the page shows the result.
             return responses.gone_to(request, reverse("password"))
         return _to_login(request)
     if request.method != "POST":
@@ -55,15 +55,15 @@ def password(request: Request) -> HttpResponse:
         return _page(request, user, changed=changed)
     has_one = user.has_usable_password()
     if not has_one and not reauthentication.is_fresh(request.session):
-        # With no password to ask for, the code must have been just now (T-36): this browser may be another's by now.
+        # Without a current password the login must be recent (T-36): somebody else may use this browser by now.
         return _reauthenticate(request, user)
     form = NewPasswordForm(sent(request), has_one=has_one)
     if not form.is_valid():
         word, field = form.fault()
         return _refusal(request, user, word, field=field)
-    # The present password first: what makes a new one weak tells something about the user's number.
+    # The current password first: the reason why a new one is refused can reveal the user's number.
     if has_one:
-        # Counted with those at the login, so that a taken session is no second way to try passwords.
+        # Counted with those of the login, so that a stolen session gives no additional guesses.
         subject, own = failed_attempts.of_account(user.pk, ""), known_devices.knows_account(request, user)
         try:
             guess = failed_attempts.begin("password", subject, hashed_address(request), own=own)
@@ -75,8 +75,8 @@ def password(request: Request) -> HttpResponse:
         guess.was_right()
     try:
         validate_password(form.cleaned_data["new"], user)
-    except ValidationError as weak:
-        return _refusal(request, user, "PASSWORD_WEAK", field="new", why=" ".join(weak.messages))
+    except ValidationError as error:
+        return _refusal(request, user, "PASSWORD_WEAK", field="new", why=" ".join(error.messages))
     before, user.password = user.password, make_password(composed(form.cleaned_data["new"]))
     try:
         with transaction.atomic():
@@ -85,15 +85,15 @@ def password(request: Request) -> HttpResponse:
                 # A new key for this session (ASVS 5.0, 7.2.4); the others were signed with the former password.
                 auth.update_session_auth_hash(request, user)
     except SessionInterrupted:
-        # Signed out in another tab while this was worked on: the password is still the former one.
+        # Another tab signed out meanwhile: the password is unchanged.
         logger.info("user %s has no new password: signed out meanwhile", user.pk)
         return _to_login(request)
     if not replaced:
         user.refresh_from_db(fields=["password"])
         if has_one and user.check_password(form.cleaned_data["new"]):
-            # The form was sent twice. The browser has the other answer's cookie, or is about to.
+            # The form was sent twice. The browser has the cookie of the other answer, or will have it.
             return responses.gone_to(request, reverse("password"))
-        # Somebody was faster, so what this request has proved is no longer so.
+        # The password was changed meanwhile, so the check of this request no longer counts.
         return _refusal(request, user, "CREDENTIALS", field="current") if has_one else _reauthenticate(request, user)
     request.session[CHANGED] = True
     logger.info("user %s has a new password", user.pk)
@@ -102,16 +102,16 @@ def password(request: Request) -> HttpResponse:
 
 
 def _replace(user: User, before: str) -> bool:
-    """Write the user's new password in place of the one that was looked at, and tell whether that was still there.
+    """Replace the password hash if it is still `before`, and tell whether it was.
 
-    The owner and somebody who knows the old password may do this in the same moment. The row takes one of the two, and
-    the other is out. Not `save()`: its signal would tell this browser's tabs before it has its new cookie.
+    The race: the owner and somebody who knows the old password change it at once. The conditional UPDATE lets one
+    of them win. Not `save()`: its signal would reach this browser's tabs before the new cookie does.
     """
     return bool(User.objects.filter(pk=user.pk, password=before, is_active=True).update(password=user.password))
 
 
 def _errmsg(word: str, field: str, *, seconds: float, tries_left: int | None) -> str:
-    """Return what a stable word means on this page."""
+    """Return the sentence for an error code on this page."""
     match word:
         case "PASSWORD_FORMAT" if field == "new":
             return _("Choose a password of %(least)d to 128 characters.") % {"least": settings.PASSWORD_MIN_LENGTH}
@@ -142,7 +142,7 @@ def _refusal(
     seconds: float = 0,
     tries_left: int | None = None,
 ) -> HttpResponse:
-    """Answer no, in the form that was asked for. Neither password is ever sent back."""
+    """Refuse the change. The answer never contains a password."""
     logger.info("user %s has no new password: %s", user.pk, word)
     return responses.refusal(
         request,
@@ -158,7 +158,7 @@ def _refusal(
 
 
 def _reauthenticate(request: Request, user: User) -> HttpResponse:
-    """Answer that the login is too long ago. The page itself says what to do, with the way there."""
+    """Refuse because the login is too long ago. The page shows what to do, with a link."""
     text = _("Sign in again with a text message, then set a password within five minutes.")
     if responses.wants_json(request):
         return JsonResponse({"code": "REAUTHENTICATE", "errmsg": text, "next": _login()}, status=403)
@@ -175,7 +175,7 @@ def _page(
     changed: bool = False,
     status: int = 200,
 ) -> HttpResponse:
-    """Return the page."""
+    """Render the page."""
     has_one = user.has_usable_password()
     context = {
         "changed": changed,
@@ -188,7 +188,7 @@ def _page(
 
 
 def _to_login(request: Request) -> HttpResponse:
-    """Send a stranger to the login, and back here from it."""
+    """Redirect to the login, which leads back here."""
     if responses.wants_json(request):
         body = {"code": "REAUTHENTICATE", "errmsg": _("Please sign in first."), "next": _login()}
         return JsonResponse(body, status=403)
@@ -198,5 +198,5 @@ def _to_login(request: Request) -> HttpResponse:
 
 
 def _login() -> str:
-    """Return the address of the login that leads back here."""
+    """Return the URL of the login that leads back here."""
     return f"{reverse('login')}?next={reverse('password')}"

@@ -25,7 +25,7 @@ PAGES = {"400": "400.html", "429": "429.html", "503": "away.html"}
 class Command(BaseCommand):
     """`manage.py write_error_pages DIR`: DIR/en/503.html, DIR/zh-hans/503.html, and so on."""
 
-    help = "Writes one file a status and language, each complete in itself, for the proxy. Say it after each update."
+    help = "Writes one file a status and language, each complete in itself, for the proxy. Run it after each update."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the folder to write to."""
