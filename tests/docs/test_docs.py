@@ -21,7 +21,7 @@ from django.utils import timezone
 from dotenv import dotenv_values
 from packaging.requirements import Requirement
 
-from accounts.routing import PLACES
+from accounts.routing import websocket_urlpatterns
 from project.broker import graceful
 from project.run import runner
 from tasks import delivery
@@ -46,6 +46,7 @@ IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 # From each of these every page can be found.
 DOORS = [README, CHINESE, ROOT / "docs" / "README.md"]
 # Written for other programs or for a reader's own app.
+SOCKETS = {f"/{route.pattern}" for route in websocket_urlpatterns}
 FOREIGN_PATHS = ("/etc/", "/srv/", "/notes/", "/guestbook/")
 
 
@@ -146,7 +147,7 @@ def test_a_page_gives_only_addresses_that_answer(page: Path) -> None:
     pieces = [*code(page), *re.findall(r"<(http://127[^>]+)>", page.read_text())]
     for piece in pieces:
         found = re.fullmatch(r"(?:GET |POST |WS )?(?:http://127\.0\.0\.1:8000)?(/[\w/.-]*)(?:\?\S*)?", piece)
-        if found and not found[1].startswith(FOREIGN_PATHS) and found[1] not in PLACES:
+        if found and not found[1].startswith(FOREIGN_PATHS) and found[1] not in SOCKETS:
             try:
                 resolve(urlsplit(found[1]).path)
             except Resolver404:
