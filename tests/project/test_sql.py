@@ -16,10 +16,11 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 from django.db.models.functions import Greatest, Now
 from django.db.utils import load_backend
 
-from accounts.models import Guesses
+from accounts.models import Guesses, User
 from accounts.sessions.store import ROW
 from accounts.throttling import failed_attempts
 from project.sql import Statement, utc
+from tasks import decoy
 from tasks.clock import ago, ahead
 from tasks.delivery import accept, claiming, queries, recording
 from tasks.delivery.claiming import LEASE
@@ -287,6 +288,15 @@ def test_the_newest_of_a_browser_is_the_orm_s_with_the_database_s_time_beside_it
     for field in Delivery._meta.concrete_fields:
         assert getattr(found, field.attname) == getattr(expected, field.attname), field.name
     assert abs(found.now - expected.now) < A_MOMENT  # type: ignore[attr-defined]
+
+
+def test_the_account_of_a_number_is_the_orm_s() -> None:
+    for name, mobile, active in (("active", MOBILE, True), ("inactive", "+8613800138001", False)):
+        User.objects.create_user(name, mobile=mobile, is_active=active)
+    for mobile in (MOBILE, "+8613800138001", "+8613800138002"):
+        found = decoy.account_of_number().row(mobile=mobile)
+        expected = User.objects.filter(mobile=mobile).values_list("is_active").first()
+        assert (found and bool(found[0])) == (expected and expected[0])
 
 
 # --- Guesses ---
