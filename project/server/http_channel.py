@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daphne import http_protocol
 from django.conf import settings
@@ -20,8 +20,11 @@ REFUSAL_SECONDS = 2
 TOO_LARGE = b"431 Request Header Fields Too Large"
 TOO_SLOW = b"408 Request Timeout"
 
+# Twisted's methods have no types.
+_HTTPChannel: Any = object if TYPE_CHECKING else http.HTTPChannel
 
-class Channel(http.HTTPChannel):
+
+class Channel(_HTTPChannel):  # type: ignore[misc]
     """A connection that answers headers that are too large (431) or too slow (408), and then ends."""
 
     _came = 0

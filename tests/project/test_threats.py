@@ -428,7 +428,7 @@ CLOCKS = {
     "accounts/dev/consumers.py", "tasks/debug.py",
     # What the provider wants to see in a signature; the operator is told when its clock is wrong.
     *(f"tasks/gateways/{name}/__init__.py" for name in ("aliyun", "tencent", "yuntongxun")),
-    # What stands beside a message on the test phone.
+    # What stands beside a message on the dev phone.
     "tasks/gateways/phone.py",
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Takes the pictures of docs/images/ anew, from a real run, and those of card.py: `python -m tests.tools.pictures`.
 
-Two windows of one visitor stand side by side: the sign-in page, and the test phone that fails twice before it works.
+Two windows of one visitor stand side by side: the sign-in page, and the dev phone that fails twice before it works.
 """
 
 from __future__ import annotations
