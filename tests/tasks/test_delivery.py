@@ -210,7 +210,7 @@ def test_four_failures_end_it_and_the_number_may_ask_again_at_once(site: Stack, 
 @pytest.mark.parametrize(
     ("mode", "reason", "words"),
     [
-        ("bad_number", "number", "does not accept this number"),
+        ("bad_number", "number", "can't receive our messages"),
         ("balance", "operator", "on our side"),
         ("auth_error", "operator", "on our side"),
     ],
@@ -289,7 +289,7 @@ def test_the_visitor_is_asked_when_nobody_knows(plain: Stack) -> None:
     switch(plain, "ok")
     shown = tab.wait_for("delivery", 20, state="unknown")
     assert "may have been sent" in shown["text"]
-    assert "did not go out" not in shown["text"]
+    assert "couldn't send" not in shown["text"]
     row = row_of(plain, mobile)
     assert moment(row["resend_at"]) - moment(row["created_at"]) == timedelta(seconds=1), "the cooldown is kept"
     assert [a["outcome"] for a in attempts_of(plain, mobile)] == ["unknown"]
@@ -455,7 +455,7 @@ def test_what_comes_too_late_for_its_code_is_not_sent(plain: Stack) -> None:
             "due_at = datetime(due_at, '-271 seconds') WHERE id = ?", own,
         )  # fmt: skip
     shown = tab.wait_for("delivery", state="expired")
-    assert "too late" in shown["text"]
+    assert "expired before we could send it" in shown["text"]
     assert tab.leaves["countdown"]["data-seconds"] == "0"
     assert attempts_of(plain, mobile) == []
     wait_until_gate_opens(plain, own)

@@ -101,8 +101,8 @@ def test_without_reports_nothing_is_guessed(site: Stack) -> None:
     site.rows(f"UPDATE tasks_delivery SET sent_at = {moment(100)} WHERE id = ?", row)
     leaf = shown(person)
     assert leaf["data-pace"] == ""
-    assert "Usually" not in leaf["text"]
-    assert "slow" not in leaf["text"]
+    assert "usually" not in leaf["text"]
+    assert "longer" not in leaf["text"]
 
 
 def test_a_page_says_what_is_usual_and_notices_by_itself_when_it_is_slow(site: Stack, provider: Provider) -> None:
