@@ -7,12 +7,13 @@ import math
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.translation import ngettext
 from huey.contrib.djhuey import db_task
 from huey.exceptions import CancelExecution
@@ -126,7 +127,7 @@ def _claim(delivery_id: str) -> Claim | None:
 
 def _send(claim: Claim) -> Attempted:
     """Make the attempt and record it."""
-    answer = gateways.get(claim.gateway).send(compose(claim.delivery))
+    answer = gateways.get(claim.gateway).send(compose(claim.delivery, claim.age))
     circuit_breaker.note(claim.gateway, answer)
     return Attempted(claim, answer, delivery.record(claim, answer))
 
@@ -142,13 +143,13 @@ def _imitate(claim: Claim) -> Attempted:
     return Attempted(claim, answer, state)
 
 
-def compose(row: Delivery) -> Message:
+def compose(row: Delivery, age: timedelta) -> Message:
     """Return the SMS for a delivery, in the language of the page that asked.
 
     The last line binds the code to our host, so that a browser offers it nowhere else
     (WICG, Origin-bound one-time codes delivered via SMS). The host is the configured one, never a request's.
     """
-    life = settings.SMS_CODE_TTL - (timezone.now() - row.created_at).total_seconds()
+    life = settings.SMS_CODE_TTL - age.total_seconds()
     seconds = max(1, int(life))
     minutes = max(1, math.ceil(life / 60))
     code = row.code

@@ -23,29 +23,32 @@ class Page(Protocol):
 
 
 class Heartbeat:
-    """The open pages of this process. Everything happens in the event loop's thread."""
+    """The open pages of this process, each in one of STEPS slots. Everything happens in the event loop's thread."""
 
     def __init__(self) -> None:
         """Begin with no page, and no task."""
-        self._pages: dict[Page, None] = {}
+        self._slots: list[dict[Page, None]] = [{} for _ in range(STEPS)]
+        self._slot_of: dict[Page, int] = {}
+        # The slot that was served last: a page that is added there waits for a whole period.
+        self._served = 0
         self._task: asyncio.Task[None] | None = None
 
     def add(self, page: Page) -> None:
-        """Send signs of life to a page from now on."""
-        self._pages[page] = None
+        """Send a sign of life to a page once every PERIOD_SECONDS from now on."""
+        self._slot_of[page] = self._served
+        self._slots[self._served][page] = None
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._run())
 
     def remove(self, page: Page) -> None:
         """Send no more to a page that has closed."""
-        self._pages.pop(page, None)
+        if (slot := self._slot_of.pop(page, None)) is not None:
+            del self._slots[slot][page]
 
     async def _run(self) -> None:
-        """Serve every page once a period, a few at a time, until none is left."""
-        while self._pages:
-            pages = tuple(self._pages)
-            for step in range(STEPS):
-                await asyncio.sleep(PERIOD_SECONDS / STEPS)
-                for page in pages[step::STEPS]:
-                    if page in self._pages:
-                        await page.send_leaves(BEAT)
+        """Serve one slot after the other, until no page is left."""
+        while self._slot_of:
+            await asyncio.sleep(PERIOD_SECONDS / STEPS)
+            self._served = (self._served + 1) % STEPS
+            for page in tuple(self._slots[self._served]):
+                await page.send_leaves(BEAT)

@@ -31,7 +31,13 @@ class Graceful(Huey):  # type: ignore[misc]
         return self.storage.queue_key, self.serialize_task(task)
 
     def create_consumer(self, **options: Any) -> Any:
-        """Return the consumer; SIGTERM is graceful, whatever `-g` says, and takes GRACE unless `-t` says otherwise."""
+        """Return the consumer; SIGTERM is graceful, whatever `-g` says, and takes GRACE unless `-t` says otherwise.
+
+        Raises SystemExit for a type of worker that cannot work.
+        """
+        if options.get("worker_type") not in {None, "thread", "process"}:
+            # Nothing in a send yields to other greenlets: one SMS at a time, and no end before the last.
+            raise SystemExit("The worker cannot run with -k greenlet. Write -k thread or -k process.")
         if settings.ONE_CORE:
             cpu_affinity.pin()
         grace = options.get("shutdown_timeout")

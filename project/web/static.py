@@ -61,7 +61,7 @@ class File:
     compressed: dict[str, bytes] = field(default_factory=dict)
 
     @property
-    def hashed_name(self) -> str:
+    def versioned_name(self) -> str:
         """Return the name with the hash of this content."""
         stem, dot, suffix = self.name.rpartition(".")
         return f"{stem}.{self.hash}.{suffix}" if dot else self.name
@@ -96,7 +96,7 @@ def find_by_any_name(name: str) -> tuple[File | None, bool]:
     """Return a file by its plain or a hashed name, and whether the hash is that of its present content."""
     parts = HASHED.fullmatch(name)
     if parts and (file := find(parts["stem"] + parts["suffix"])):
-        return file, file.hashed_name == name
+        return file, file.versioned_name == name
     return find(name), False
 
 
@@ -106,7 +106,7 @@ class Storage(StaticFilesStorage):
     def url(self, name: str | None) -> str:
         """Return the URL with the hashed name. A missing file keeps its plain name, and its URL answers 404."""
         file = find(name or "")
-        return super().url(file.hashed_name if file else name)
+        return super().url(file.versioned_name if file else name)
 
 
 def serve(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 
 from project.live.push import push
-from project.sql import Statement
+from project.sql import Statement, utc
 from tasks import decoy
 from tasks.delivery.events import CHANGED, group
 from tasks.delivery.transitions import MAX_ATTEMPTS, useful_life
@@ -27,6 +28,8 @@ class Claim:
     delivery: Delivery
     token: str
     gateway: str
+    # How long ago the code was requested, by the database's clock: a worker's may be wrong.
+    age: timedelta = timedelta()
     # By the monotonic clock of this process.
     claimed: float = field(default_factory=time.monotonic)
 
@@ -35,7 +38,7 @@ class NotWritten(Exception):
     """There is no such row, not yet or never: a worker can be notified a moment before the commit."""
 
 
-ROW = Statement("SELECT * FROM tasks_delivery WHERE id = %(id)s")
+ROW = Statement("SELECT *, {now} AS now FROM tasks_delivery WHERE id = %(id)s")
 # `attempts` as it was when the gateway was chosen: a worker that has made one in between chose by its outcome.
 CLAIM = Statement("""
     UPDATE tasks_delivery
@@ -59,7 +62,8 @@ def claim(delivery_id: str) -> Claim | None:
     found = ROW.objects(Delivery, id=delivery_id)
     if not found:
         raise NotWritten
-    row = found[0]
+    row: Any = found[0]
+    age = utc(row.now) - row.created_at
     if row.state not in WAITING:
         return None
     token = random_id()
@@ -79,4 +83,4 @@ def claim(delivery_id: str) -> Claim | None:
     row.state, row.attempts, row.decoy = State.SENDING, row.attempts + 1, no_sms
     row.gateway, row.lease_token = gateway, token
     push(group(row.browser), CHANGED)
-    return Claim(row, token, gateway)
+    return Claim(row, token, gateway, age)

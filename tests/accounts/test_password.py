@@ -392,7 +392,7 @@ def test_the_commands_obey_the_same_rules(site: Stack) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "too short" in done.stderr
-    assert "made longer" in done.stderr
+    assert "too easy to guess" in done.stderr
     assert comes_in(site, "by-command", NEW)
 
 

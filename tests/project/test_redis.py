@@ -26,7 +26,8 @@ OPENS = {"Redis", "StrictRedis", "ConnectionPool", "from_url", "get_redis_connec
 ALLOWED = {
     ("project/redis.py", "get_redis_connection"),
     ("project/redis.py", "connection_class"),
-    ("project/settings.py", "from_url"),
+    ("project/broker/instance.py", "from_url"),
+    ("project/checks.py", "from_url"),
     ("project/run/runner.py", "from_url"),
     # Of httpcore, to the providers.
     ("tasks/gateways/http.py", "ConnectionPool"),

@@ -422,8 +422,6 @@ CLOCKS = {
     "accounts/codes/cooldown_cookie.py",
     # A proof of humanity ends; that it is used once is Redis's matter.
     "accounts/throttling/proof_of_work.py",
-    # How many minutes the SMS says, at least one.
-    "tasks/sms.py",
     # The self-test's stop watch.
     "accounts/dev/consumers.py", "tasks/debug.py",
     # What the provider wants to see in a signature; the operator is told when its clock is wrong.
@@ -437,7 +435,7 @@ def test_no_decision_hangs_on_a_servers_own_clock() -> None:
     """T-76: whoever adds a reader of the clock says here why a jump of it does no harm."""
     clock = r"timezone\.now\(|time\.time\(|datetime\.(?:now|utcnow|today)\(|date\.today\(|TimestampSigner\("
     readers = {str(path.relative_to(ROOT)) for path in SOURCES if re.search(clock, path.read_text())}
-    assert "tasks/sms.py" in readers, "or this test means nothing"
+    assert "tasks/debug.py" in readers, "or this test means nothing"
     assert readers <= CLOCKS
 
 
@@ -475,6 +473,10 @@ def test_a_clock_that_jumps_ages_no_code_and_renews_none(tmp_path: Path, databas
         clock.write_text("-2h")
         # The cooldown is over when its two seconds are, and not two hours later.
         wait_until(lambda: person.ask(mobile).status_code == 202, 10, "a clock behind holds the number up")
+        wait_until(lambda: len([one for one in site.phone.messages if one.to == f"+86{mobile}"]) == 2)
+        assert all("1 minute." in one.text for one in site.phone.messages), (
+            "a worker's clock says how long a code lives"
+        )
         with psycopg.connect(database, autocommit=True) as rows:
             age = "SELECT extract(epoch FROM now() - created_at) FROM tasks_delivery WHERE mobile = %s"
             wait_until(lambda: rows.execute(age, [f"+86{other}"]).fetchone()[0] > 10.5, 20)  # type: ignore[index]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import services
 from tests.support.numbers import number
-from tests.support.stack import Stack, wait_until
+from tests.support.stack import ROOT, Stack, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(params=["redis", "rabbitmq"])
@@ -46,3 +48,20 @@ def test_a_worker_with_processes_sends_and_ends_when_it_is_asked_to(site: Stack)
     worker.start()
     site.phone.code_for(late)
     assert "Traceback" not in worker.text()
+
+
+def test_a_worker_with_greenlets_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    """They would send one SMS at a time, and end only after the last."""
+    stack = Stack(tmp_path)
+    command = [*stack.workers[0].command]
+    command[command.index("-k") + 1] = "greenlet"
+    with stack:
+        ended = subprocess.run(
+            command, cwd=ROOT, env=stack.environment, capture_output=True, text=True, timeout=30, check=False
+        )
+    assert ended.returncode == 1
+    assert (
+        ended.stderr.strip().splitlines()[-1]
+        == "The worker cannot run with -k greenlet. Write -k thread or -k process."
+    )
+    assert "Traceback" not in ended.stderr
