@@ -26,7 +26,7 @@ from django.test import Client
 from accounts.throttling import failed_attempts
 from accounts.backends import find
 from project import redis
-from tasks import delivery, limits, receipts, sms, views
+from tasks import delivery, limits, receipts, sms
 from tasks.delivery import delivery_times, recovery
 from tasks.gateways import Answer, Outcome, Receipt
 from tasks.models import Delivery
