@@ -5,6 +5,7 @@
 (() => {
   const $ = (selector) => document.querySelector(selector);
   const code = $("#code");
+  if (!code) return;
   const verify = code.form;
   const ask = $(".ask");
   const withdraw = $(".withdraw");
@@ -14,17 +15,11 @@
 
   // ---- What people copy: "123 456", "123-456", full-width digits, a whole message
 
-  // Digits of any script: each script has its ten in a row.
-  const digit = (sign) => {
-    let value = 0;
-    while (value < 9 && /\p{Nd}/u.test(String.fromCodePoint(sign.codePointAt(0) - value - 1))) value += 1;
-    return value;
-  };
-  const plain = (text) => text.normalize("NFKC").replace(/\p{Cf}/gu, "").replace(/\p{Nd}/gu, digit);
-  const gaps = /[\s\p{Pd}\u2212]/gu;
-  const bare = (text) => once(plain(text).replace(gaps, ""));
+  // Arabic digits as well. Those of other scripts the server reads.
+  const plain = (text) =>
+    text.normalize("NFKC").replace(/\p{Cf}/gu, "").replace(/[\u0660-\u0669\u06f0-\u06f9]/g, (digit) => digit.charCodeAt() & 15);
   // Some keyboards fill the code in twice.
-  const once = (text) => (/^(\d{6})\1$/.test(text) ? text.slice(0, DIGITS) : text);
+  const bare = (text) => plain(text).replace(/[\s\p{Pd}\u2212]/gu, "").replace(/^(\d{6})\1$/, "$1");
   // Six digits in one piece count before six with gaps. Two different codes are none.
   const found = (text) => {
     for (const pieces of [/\d+/g, /\d(?:[\s\p{Pd}\u2212]?\d)*/gu]) {

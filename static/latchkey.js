@@ -4,17 +4,13 @@
 
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
-  const SECOND = 1000;
-  // Between two polls while the socket is down, and at most when the server does not answer them.
-  const POLL_MS = 4 * SECOND;
-  const POLL_MOST_MS = 20 * SECOND;
-  // The server speaks at least every 15 seconds (accounts/live/recheck.py). After this silence the socket is dead.
-  const SILENCE_MS = 24 * SECOND;
-  // A number of the countdown is this late: the page counts by itself until the next one comes.
-  const LATE_MS = 3 * SECOND;
-  // A page that nobody looks at leaves the server to those that somebody does.
-  const patience = () => (document.hidden ? 4 : 1);
-  const spread = (ms) => ms * (0.75 + Math.random() / 2);
+  // Milliseconds between two polls while the socket is down, and at most when the server does not answer them.
+  const POLL = 4000;
+  const POLL_MOST = 20000;
+  // The server speaks at least every 15 seconds (accounts/live/heartbeat.py). After this silence the socket is dead.
+  const SILENCE = 24000;
+  // Spread, so that a crowd of tabs does not come at once. A page that nobody looks at leaves the server to others.
+  const spread = (ms) => ms * (0.75 + Math.random() / 2) * (document.hidden ? 4 : 1);
 
   // ---- The token: a login in another tab renews it, so it is read when it is used.
 
@@ -54,8 +50,8 @@
     if (leaf && !(state === "connecting" && leaf.dataset.state === "offline")) leaf.dataset.state = state;
   };
 
-  // A killed server is back within seconds. The jitter keeps a crowd of tabs apart.
-  htmx.config.wsReconnectDelay = (tries) => spread(Math.min(8, 0.5 * 2 ** tries) * SECOND * patience());
+  // A killed server is back within seconds.
+  htmx.config.wsReconnectDelay = (tries) => spread(Math.min(8000, 500 * 2 ** tries));
 
   // They bubble only from an element in the page, so a socket that was replaced is not heard.
   document.addEventListener("htmx:wsConnecting", () => {
@@ -68,7 +64,7 @@
     connection("offline");
     // htmx comes back after a crash, not after a goodbye, and a server that restarts says goodbye.
     if ([1006, 1011, 1012, 1013].includes(detail.event.code)) return;
-    setTimeout(() => target.isConnected && detail.socketWrapper.reconnect(), spread(3 * SECOND * patience()));
+    setTimeout(() => target.isConnected && detail.socketWrapper.reconnect(), spread(3000));
   });
 
   // A connection that died without a word (sleep, another network) stays open for the browser. An element of its own for
@@ -82,45 +78,42 @@
 
   // ---- Asking, while nobody tells
 
-  let pause = POLL_MS;
+  let pause = POLL;
   let due = Date.now() + spread(pause);
   const poll = () => {
-    due = Date.now() + spread(pause * patience());
+    due = Date.now() + spread(pause);
     htmx.trigger("#poll", "poll");
   };
   document.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr, successful } }) => {
     if (elt.id !== "poll") return;
-    pause = successful ? POLL_MS : Math.min(POLL_MOST_MS, 2 * pause);
-    // How long a server wants to be left alone, it says itself.
-    const asked = xhr.status === 503 ? Number(xhr.getResponseHeader("Retry-After")) || 0 : 0;
-    due = Date.now() + spread(Math.max(pause, asked * SECOND) * patience());
+    pause = successful ? POLL : Math.min(POLL_MOST, 2 * pause);
+    // How long a busy server wants to be left alone, it says itself.
+    due = Date.now() + spread(Math.max(pause, 1000 * (xhr.status === 503 && xhr.getResponseHeader("Retry-After"))));
   });
   document.addEventListener("visibilitychange", () => document.hidden || poll());
   // A page from the back button's cache may show somebody who has left.
   addEventListener("pageshow", (event) => event.persisted && location.reload());
 
   // The server owns the countdown. While it is silent the seconds go on here, so that the button comes back.
+  let counted = null;
   let end = 0;
-  let leafOfEnd = null;
   const passSecond = () => {
     const leaf = $("#countdown");
-    if (!leaf) return;
-    if (leaf !== leafOfEnd) {
-      leafOfEnd = leaf;
-      end = Date.now() + leaf.dataset.seconds * SECOND;
-    }
-    if (!Number(leaf.dataset.seconds) || (isLive() && Date.now() - heard < LATE_MS)) return;
-    const left = Math.max(0, Math.ceil((end - Date.now()) / SECOND));
-    if (left >= Number(leaf.dataset.seconds)) return;
+    const shown = Number(leaf?.dataset.seconds);
+    if (!shown) return;
+    if (leaf !== counted) end = Date.now() + 1000 * shown;
+    counted = leaf;
+    const left = Math.max(0, Math.ceil((end - Date.now()) / 1000));
+    if (left >= shown || isLive()) return;
     leaf.dataset.seconds = left;
     leaf.textContent = left ? leaf.textContent.replace(/\d+/, left) : "";
   };
 
   setInterval(() => {
     passSecond();
-    if (Date.now() - heard > SILENCE_MS) hangUp();
+    if (Date.now() - heard > SILENCE) hangUp();
     else if (!isLive() && !document.hidden && Date.now() >= due) poll();
-  }, SECOND);
+  }, 1000);
 
   // ---- Leaves
 
