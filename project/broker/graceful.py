@@ -8,7 +8,7 @@ from django.conf import settings
 from huey import Huey
 from huey.storage import RedisStorage
 
-from project.server import cpu_affinity
+from project import cpu_affinity
 
 # Seconds that running tasks have after SIGTERM. A supervisor must not kill the worker sooner.
 GRACE = 25

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from channels.layers import get_channel_layer
 from django.conf import settings
 
+from project import cpu_affinity
 from project.run import valkey
-from project.server import cpu_affinity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from project.server import cpu_affinity
+from project import cpu_affinity
 from project.server.asgi_wrapper import MAX_BODY, say
 from project.server.wsgi_environ import environ_of
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(len(CORES) < 2, reason="there is one core, or th
 
 PIN = """
 import json, os, sys, threading
-from project.server import cpu_affinity
+from project import cpu_affinity
 at = cpu_affinity.pin(sys.argv[1])
 seen = []
 for let in (lambda: None, cpu_affinity.unpin):
@@ -32,7 +32,7 @@ sys.stdin.read()
 # Who hashes and who does not, behind the server.
 SERVE = """
 import asyncio, json, os, sys
-from project.server import cpu_affinity
+from project import cpu_affinity
 cpu_affinity.pin(sys.argv[1])
 from project.server.thread_pools import ThreadPools
 from tests.support.asgi import ask
