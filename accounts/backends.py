@@ -17,7 +17,7 @@ from accounts.throttling import failed_attempts
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimedAccount:
     """The account that a visitor claims, looked up once, so that guesses count for the account that is signed in to."""
 
     user: User | None
@@ -33,7 +33,7 @@ class PasswordBackend(ModelBackend):
         request: HttpRequest | None,
         username: str | None = None,
         password: str | None = None,
-        claim: Claim | None = None,
+        claim: ClaimedAccount | None = None,
         **_: object,
     ) -> User | None:
         """Return the user, or None for unknown, wrong and inactive alike. `claim` may replace `username`.
@@ -81,7 +81,7 @@ def find(identity: str) -> User | None:
     return users.first()
 
 
-def claim_of(identity: str) -> Claim:
+def claim_of(identity: str) -> ClaimedAccount:
     """Look up the account that a visitor claims."""
     user = find(identity)
-    return Claim(user, failed_attempts.of_account(user.pk if user else None, meant(identity)))
+    return ClaimedAccount(user, failed_attempts.of_account(user.pk if user else None, meant(identity)))

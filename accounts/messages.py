@@ -12,7 +12,7 @@ from accounts.phone_numbers import example
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Notice:
     """A sentence for the visitor, and the field that it is about."""
 
     text: str
@@ -92,10 +92,10 @@ def how_long(seconds: float) -> str:
     return _("%(minutes)d minutes") % {"minutes": math.ceil(seconds / 60)}
 
 
-def withdrawn(mobile: str, *, gone: bool) -> Message:
+def withdrawn(mobile: str, *, gone: bool) -> Notice:
     """Return what to say of a request that was taken back. `mobile` is masked; `gone`: its SMS may have left."""
     if gone:
         text = _("A message may still reach %(mobile)s, but its code won't work. Enter the correct number.")
     else:
         text = _("Nothing will be sent to %(mobile)s. Enter the correct number.")
-    return Message(text % {"mobile": mobile}, calm=True)
+    return Notice(text % {"mobile": mobile}, calm=True)

@@ -14,7 +14,7 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneNumberFormat, PhoneNu
 SIGNS = r" ().\[\]/~\-\u2010-\u2015\u2053\u2212\u223c\u30fc"
 # ASCII only: phonenumbers itself would take Arabic-Indic digits, letters as keypad digits, and extensions.
 SPELLING = re.compile(rf"[(\[]?\+?[(\[]?[0-9][0-9{SIGNS}]{{3,40}}")
-LOOKS = re.compile(rf"[+_0-9{SIGNS}]+")
+NUMBER_LIKE = re.compile(rf"[+_0-9{SIGNS}]+")
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 MOBILE_TYPES = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
 
@@ -96,7 +96,7 @@ def example() -> str:
 def looks_like_mobile(text: str) -> bool:
     """Tell whether a text could be taken for a number, right or wrong: then it is no username."""
     plain = written(text)
-    return bool(LOOKS.fullmatch(plain)) and sum(c.isdigit() for c in plain) >= 7
+    return bool(NUMBER_LIKE.fullmatch(plain)) and sum(c.isdigit() for c in plain) >= 7
 
 
 def masked(mobile: str) -> str:

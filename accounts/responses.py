@@ -16,7 +16,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.live.render import leaves
 from accounts.live.state import State
-from accounts.messages import Message, errmsg
+from accounts.messages import Notice, errmsg
 from project.web.http import Request
 
 PAGE = "accounts/login.html"
@@ -28,7 +28,7 @@ def wants_json(request: HttpRequest) -> bool:
 
 
 def state_reply(
-    request: Request, state: State, *, place: str, status: int, message: Message | None = None, done: str = ""
+    request: Request, state: State, *, place: str, status: int, message: Notice | None = None, done: str = ""
 ) -> HttpResponse:
     """Answer with the present state. `place` names the form that shows the message; no message clears it.
 
@@ -54,7 +54,7 @@ def refusal(
     seconds: float = 0,
     tries_left: int | None = None,
     text: str = "",
-    page: Callable[[Message], HttpResponse] | None = None,
+    page: Callable[[Notice], HttpResponse] | None = None,
 ) -> HttpResponse:
     """Refuse a request: an error code for programs, a sentence for people, and the state that still holds.
 
@@ -62,7 +62,7 @@ def refusal(
     """
     # The seconds of a 503 are an estimate, and a visitor who has attempts left need not wait.
     wait = 0 if status == 503 or tries_left else math.ceil(seconds)
-    message = Message(text or errmsg(code, seconds=seconds, tries_left=tries_left), field, seconds=wait)
+    message = Notice(text or errmsg(code, seconds=seconds, tries_left=tries_left), field, seconds=wait)
     response: HttpResponse
     if wants_json(request):
         body: dict[str, Any] = {"code": code, "errmsg": message.text, **(state.as_json() if state else {})}
@@ -86,7 +86,7 @@ def proof_needed(request: Request, *, place: str, again: bool = False) -> HttpRe
 
     `again`: the proof that was sent is invalid. The page then waits for the visitor, otherwise it would loop.
     """
-    message = Message(errmsg("PROOF_AGAIN" if again else "PROOF_NEEDED"), calm=not again)
+    message = Notice(errmsg("PROOF_AGAIN" if again else "PROOF_NEEDED"), calm=not again)
     when = "again" if again else "now"
     if wants_json(request):
         body = {"code": "PROOF_NEEDED", "errmsg": message.text, "proof": resolve_url("proof")}
@@ -126,13 +126,13 @@ def gone_to(request: Request, url: str, *, done: str = "", **facts: str) -> Http
     return HttpResponseRedirect(url)
 
 
-def _message(place: str, message: Message | None) -> str:
+def _message(place: str, message: Notice | None) -> str:
     """Render the message of a form as a leaf."""
     return _message_leaf(place, message, get_language())
 
 
 @lru_cache(maxsize=256)
-def _message_leaf(place: str, message: Message | None, _language: str | None) -> str:
+def _message_leaf(place: str, message: Notice | None, _language: str | None) -> str:
     context = {"message_id": f"{place}-message", "message": message, "oob": True}
     return render_to_string("live.html#message", context)
 

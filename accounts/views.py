@@ -57,7 +57,7 @@ def login(request: Request) -> HttpResponse:
     own = known_devices.knows_account(request, claim.user)
     try:
         # Counted before it is hashed: of a thousand concurrent guesses only the first few cost a hash.
-        guess = failed_attempts.begin(
+        attempt = failed_attempts.begin(
             "password", claim.subject, hashed_address(request), own=own, proven=_counts_as_proven(form)
         )
     except proof_of_work.Needed:
@@ -66,9 +66,11 @@ def login(request: Request) -> HttpResponse:
         return responses.refusal(request, "PASSWORD_LIMIT", place="password", status=429, seconds=wait.seconds)
     user = auth.authenticate(request, claim=claim, password=form.cleaned_data["password"])
     if user is None:
-        guess.was_wrong()
-        return responses.refusal(request, "CREDENTIALS", place="password", tries_left=guess.left, seconds=guess.pause)
-    guess.was_right()
+        attempt.was_wrong()
+        return responses.refusal(
+            request, "CREDENTIALS", place="password", tries_left=attempt.left, seconds=attempt.pause
+        )
+    attempt.was_right()
     if user.mobile:
         # The owner has signed in: failed attempts by others no longer lock the codes of this number.
         failed_attempts.forgive("code", user.mobile)

@@ -47,7 +47,7 @@ class Road:
     # 0: the same number again and again.
     step: int = 1
     # Each request puts a task into the queue.
-    rings: bool = False
+    enqueues: bool = False
     # The next number that nobody has asked for.
     first: int = 0
     _browsers: list[dict[str, str]] = field(default_factory=list)

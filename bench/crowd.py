@@ -136,11 +136,11 @@ async def enter(
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
-    gate = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(AT_ONCE)
     loop = asyncio.get_running_loop()
 
     async def one(n: int, cookie: str) -> Page:
-        async with gate, asyncio.timeout(PATIENCE):
+        async with slots, asyncio.timeout(PATIENCE):
             for left in reversed(range(TRIES)):
                 request = handshake(parts.netloc, parts.path, cookie)
                 _, page = await loop.create_connection(lambda: Page(n, request, heard), host, port)  # noqa: B023

@@ -72,7 +72,7 @@ class Worker:
         return (len(inner) - 1) / (inner[-1] - inner[0])
 
     def fill(self, many: int) -> None:
-        """Promise so many messages, and ring for each."""
+        """Accept so many messages, and enqueue each."""
         assert self._filler.stdin is not None
         assert self._filler.stdout is not None
         self._filler.stdin.write(f"{many}\n")
@@ -126,7 +126,7 @@ class Deliveries:
 
     @contextlib.contextmanager
     def site(self, name: str, database: dict[str, str]) -> Iterator[tuple[Stack, subprocess.Popen[str]]]:
-        """Run a site on a database, its provider, and the process that promises messages."""
+        """Run a site on a database, its provider, and the process that accepts messages."""
         port = free_port()
         settings: dict[str, Any] = {
             "DJANGO_SETTINGS_MODULE": "bench.latchkey",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HTMX = {"HX-Request": "true", "Accept": "*/*"}
 PAGE = {"Accept": "text/html", "Accept-Language": "en"}
 # The share of accepted requests whose task must be found in the queue.
-LEAST_RUNG = 0.8
+LEAST_ENQUEUED = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def contest(roads: Mapping[str, Road], pace: Pace, *, resting: bool, connections
             with roads[name].site.resting(really=resting):
                 load = drive(roads[name], seconds=pace.seconds if n >= 0 else 1, connections=connections)
                 # Those that a worker had taken before it stood still are not there.
-                if resting and roads[name].rings and roads[name].site.waiting < load.answers * LEAST_RUNG:
+                if resting and roads[name].enqueues and roads[name].site.waiting < load.answers * LEAST_ENQUEUED:
                     raise Spoiled(f"{name}: {load.answers} accepted, {roads[name].site.waiting} in the queue")
             if n >= 0:
                 found[name].append(load)
@@ -99,13 +99,13 @@ class Requests:
         """Take what runs, and lay the roads."""
         self.sites, self.pace = sites, pace
         form = "mobile=138%08d"
-        self.roads = {"latchkey": Road(sites.latchkey, "/code/", 202, form, "/login/", HTMX, rings=True)}
+        self.roads = {"latchkey": Road(sites.latchkey, "/code/", 202, form, "/login/", HTMX, enqueues=True)}
         if sites.tutorial:
-            self.roads["tutorial"] = Road(sites.tutorial, "/code/", 202, form, "/login/", HTMX, rings=True)
+            self.roads["tutorial"] = Road(sites.tutorial, "/code/", 202, form, "/login/", HTMX, enqueues=True)
         if sites.allauth:
             # Each time a visitor's first request: who has one open is sent to its page, and nothing is done.
             path = "/accounts/login/code/"
-            self.roads["allauth"] = Road(sites.allauth, path, 302, "phone=%%2B86138%08d", path, PAGE, rings=True)
+            self.roads["allauth"] = Road(sites.allauth, path, 302, "phone=%%2B86138%08d", path, PAGE, enqueues=True)
 
     def measures(self) -> Sequence[Callable[[], list[Figure]]]:
         """Return everything, in order."""

@@ -1,6 +1,6 @@
-"""`python -m bench.fill`: promise messages in bulk. Reads how many, a number a line, and says it again when done.
+"""`python -m bench.fill`: accept messages in bulk. Reads how many, a number a line, and says it again when done.
 
-What it writes is what `promise.accept` writes, and the bell is the task's own.
+It writes what `tasks.delivery.accept` writes, and calls the task itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import django
 
 
 def main() -> None:
-    """Write so many rows and ring for each, once for each line that comes."""
+    """Write so many rows and enqueue each, once for each line that comes."""
     django.setup()
     # These can be imported when Django stands.
     from django.utils import timezone

@@ -82,7 +82,7 @@ class Grown(sites.Site):
         databases.rows(self.stack, "UPDATE tasks_delivery SET state = 'expired' WHERE state = 'queued'")
 
     def is_idle(self) -> bool:
-        """Say so: what a last request has rung for waits for nobody."""
+        """Say so: what a last request has enqueued waits for nobody."""
         return True
 
 
@@ -116,7 +116,7 @@ class Growth:
     def _against(self, database: str, empty: Grown, full: Grown) -> list[Figure]:
         fill(full.stack, self.many)
         roads = {
-            site.name: Road(site, "/code/", 202, "mobile=138%08d", "/login/", HTMX, rings=True)
+            site.name: Road(site, "/code/", 202, "mobile=138%08d", "/login/", HTMX, enqueues=True)
             for site in (empty, full)
         }
         for site in (empty, full):

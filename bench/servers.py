@@ -31,7 +31,7 @@ class Server(sites.Site):
         super().__init__(name, stack.folder, stack.url, [], stack.settings["QUEUE_NAME"], stack.redis)
 
     def is_idle(self) -> bool:
-        """Say so: what a last request has rung for waits for nobody."""
+        """Say so: what a last request has enqueued waits for nobody."""
         return True
 
 

@@ -106,7 +106,7 @@ class Latchkey(Site):
         self.stack.hang(worker)
 
     def forget(self) -> None:
-        """End what waits, so that no sweeper rings for it in another site's round."""
+        """End what waits, so that no sweeper enqueues it in another site's round."""
         self.stack.rows("UPDATE tasks_delivery SET state = 'expired' WHERE state IN ('queued', 'retrying')")
 
     def is_idle(self) -> bool:

@@ -49,7 +49,7 @@ NOT_YET: dict[str, tuple[float, str]] = {
 
 
 def main() -> int:
-    """Measure and judge. Returns 1 when a figure does not hold, 2 when there is no wrk."""
+    """Measure and compare with the floors. Returns 1 when a figure does not hold, 2 when there is no wrk."""
     try:
         client.program()
     except client.Missing as missing:

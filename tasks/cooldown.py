@@ -14,9 +14,9 @@ def key(mobile: str) -> str:
     return redis.key("cooldown", keys.hashed("mobile", mobile))
 
 
-def give_back(mobile: str, delivery_id: str) -> None:
+def release(mobile: str, delivery_id: str) -> None:
     """End the number's cooldown, if this delivery has started it. Never raises: it ends anyway."""
     try:
         redis.delete_if(key(mobile), delivery_id)
     except redis.Unavailable as error:
-        logger.warning("cooldown of %s not given back: %s", delivery_id[:8], type(error).__name__)
+        logger.warning("cooldown of %s not released: %s", delivery_id[:8], type(error).__name__)

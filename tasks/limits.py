@@ -38,7 +38,7 @@ RANGE_DIGITS = 4
 # everything: requests that are taken out of the other counters stay in this one.
 REQUESTS_PER_SMS = 5
 # A limit that is never reached.
-NONE = 2**31
+NEVER_REACHED = 2**31
 # Marks the counters as complete. An emptied Redis has lost the mark, and they are counted anew from the rows. A change
 # of SECRET_KEY gives every counter another name, and therefore the mark as well.
 WARM = redis.key("counted", "warm", keys.hashed("limits", "")[:8])
@@ -71,10 +71,10 @@ def counters(*, mobile: str, address: str, browser: str, own: bool) -> list[Coun
     budget = settings.SMS_BUDGET_HOUR
     most = budget if own else budget - settings.SMS_BUDGET_RESERVE
     # Strangers solve a proof of work from the second request for one number on, known devices never for that.
-    second = NONE if own else 1
+    second = NEVER_REACHED if own else 1
     return [
         Counter("number, hour", _key(who, "hour", number), settings.SMS_PER_HOUR, HOUR_SECONDS, second),
-        Counter("number, day", _key(who, "day", number), settings.SMS_PER_DAY, DAY_SECONDS, NONE),
+        Counter("number, day", _key(who, "day", number), settings.SMS_PER_DAY, DAY_SECONDS, NEVER_REACHED),
         _hourly("address", _key(who, "address", address), settings.SMS_PER_IP_HOUR),
         _hourly("browser", _key(who, "browser", browser), settings.SMS_PER_SESSION_HOUR),
         _hourly("prefix", _key(who, "prefix", number_range), settings.SMS_PER_PREFIX_HOUR),
@@ -84,7 +84,7 @@ def counters(*, mobile: str, address: str, browser: str, own: bool) -> list[Coun
             _key(who, "requests", address),
             settings.SMS_PER_IP_HOUR * REQUESTS_PER_SMS,
             HOUR_SECONDS,
-            NONE,
+            NEVER_REACHED,
             returns=False,
         ),
     ]
@@ -103,7 +103,7 @@ def of_row(row: Delivery) -> list[Counter]:
     return counters(mobile=row.mobile, address=row.address, browser=row.browser, own=row.own)
 
 
-def give_back(row: Delivery) -> None:
+def release(row: Delivery) -> None:
     """Stop counting a request of which certainly nothing was sent. A failing Redis is only logged.
 
     The row is changed first: an emptied Redis is filled from it.

@@ -29,14 +29,14 @@ NAMED_IN = "tasks.upkeep"
 # Rows that one transaction deletes. SQLite has one writer, and a visitor's request may be waiting for its turn.
 BATCH = 500
 # Seconds between two transactions: SQLite's waiting writers only poll, and would miss a shorter gap.
-PAUSE = 0.1
+PAUSE_SECONDS = 0.1
 
 
 def _batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
     """Yield the keys of one batch of rows after another. The caller deletes each batch."""
     while batch := list(rows.values_list("pk", flat=True)[:BATCH]):
         yield batch
-        time.sleep(PAUSE)
+        time.sleep(PAUSE_SECONDS)
 
 
 @db_periodic_task(crontab(hour="4", minute="17"), __module__=NAMED_IN)

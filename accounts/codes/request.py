@@ -43,7 +43,7 @@ def issue(
     try:
         decision = question.ask()
         if _is_orphan(decision):
-            cooldown.give_back(mobile, decision.holder)
+            cooldown.release(mobile, decision.holder)
             decision = question.ask()
         # Only for a request that would be accepted: a refused one costs the database nothing.
         locked = decision.answer == "ok" and failed_attempts.is_locked(mobile, own=own)

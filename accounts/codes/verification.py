@@ -69,7 +69,7 @@ def check(
 
 def _compare(
     row: Delivery, code: str, address: str, mobile: str | None, *, own: bool
-) -> tuple[int | None, failed_attempts.Guess]:
+) -> tuple[int | None, failed_attempts.FailedAttempt]:
     """Count a guess, then compare it. Returns None if it is right, else how many are left. Runs in a transaction.
 
     Raises Expired, and what failed_attempts.begin raises: then the guess was neither counted nor compared.

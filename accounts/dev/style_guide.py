@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.live.state import State
-from accounts.messages import Message, errmsg
+from accounts.messages import Notice, errmsg
 
 COLOURS = (
     *("paper", "card", "sunk", "chosen", "glow", "line", "edge", "soft", "ink"),
@@ -93,7 +93,7 @@ def style(request: HttpRequest) -> HttpResponse:
             *((word, State(connection=word)) for word in ("connecting", "live", "offline")), kind="connection"
         ),
         "strip": Sample("strip", State(delivery="retrying", attempt=2, retry_in=5, mobile=MOBILE, wait=55), "strip-"),
-        "error": Message(errmsg("SMS_CODE_WRONG", tries_left=4)),
-        "calm": Message(errmsg("PROOF_NEEDED"), calm=True),
+        "error": Notice(errmsg("SMS_CODE_WRONG", tries_left=4)),
+        "calm": Notice(errmsg("PROOF_NEEDED"), calm=True),
     }
     return render(request, "dev/style.html", context)

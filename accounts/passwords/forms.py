@@ -9,7 +9,7 @@ from django import forms
 from django.conf import settings
 
 from accounts.forms import MOST_CHECKED, Form
-from accounts.passwords.validators import LONGEST
+from accounts.passwords.validators import MAX_LENGTH
 
 
 class NewPasswordForm(Form):
@@ -18,7 +18,7 @@ class NewPasswordForm(Form):
     words = {"current": "PASSWORD_FORMAT", "new": "PASSWORD_FORMAT"}
 
     current = forms.CharField(strip=False, max_length=MOST_CHECKED)
-    new = forms.CharField(strip=False, max_length=LONGEST)
+    new = forms.CharField(strip=False, max_length=MAX_LENGTH)
 
     def __init__(self, data: Mapping[str, Any], *, has_one: bool) -> None:
         """Bind the form. `has_one`: the account has a password, which must be given (ASVS 5.0, 6.2.3)."""

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 KEY = "proved_at"
 # Seconds. Long enough to choose a password, too short for a browser that is left open.
-FRESH = 5 * 60
+MAX_AGE_SECONDS = 5 * 60
 
 
-def is_fresh(session: SessionBase) -> bool:
+def is_recent(session: SessionBase) -> bool:
     """Tell whether the login is recent (ASVS 5.0, 7.5.1). A login in the future, after a clock change, is not."""
     proved = session.get(KEY)
-    return isinstance(proved, float) and 0 <= time.time() - proved <= FRESH
+    return isinstance(proved, float) and 0 <= time.time() - proved <= MAX_AGE_SECONDS
 
 
 @receiver(user_logged_in, dispatch_uid="accounts.passwords.reauthentication")

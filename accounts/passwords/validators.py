@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Runs of the keyboard, the digits and the alphabet.
 RUNS = ("abcdefghijklmnopqrstuvwxyz", "01234567890123456789", "1234567890qwertyuiopasdfghjklzxcvbnm")
 # Characters that a new password may have.
-LONGEST = 128
+MAX_LENGTH = 128
 # Characters of a piece to look up: shorter words are part of nearly every sentence.
 PIECE = 4
 
@@ -33,12 +33,12 @@ class Longest:
 
     def validate(self, password: str, user: User | None = None) -> None:
         """Raise ValidationError if the password is too long."""
-        if len(password) > LONGEST:
+        if len(password) > MAX_LENGTH:
             raise ValidationError(self.get_help_text(), code="password_too_long")
 
     def get_help_text(self) -> str:
         """Return the rule as a sentence."""
-        return _("A password can have at most %(most)d characters.") % {"most": LONGEST}
+        return _("A password can have at most %(most)d characters.") % {"most": MAX_LENGTH}
 
 
 class Common(CommonPasswordValidator):

@@ -54,7 +54,7 @@ def password(request: Request) -> HttpResponse:
         changed = request.method == "GET" and request.session.pop(CHANGED, False)
         return _page(request, user, changed=changed)
     has_one = user.has_usable_password()
-    if not has_one and not reauthentication.is_fresh(request.session):
+    if not has_one and not reauthentication.is_recent(request.session):
         # Without a current password the login must be recent (T-36): somebody else may use this browser by now.
         return _reauthenticate(request, user)
     form = NewPasswordForm(sent(request), has_one=has_one)
@@ -66,13 +66,15 @@ def password(request: Request) -> HttpResponse:
         # Counted with those of the login, so that a stolen session gives no additional guesses.
         subject, own = failed_attempts.of_account(user.pk, ""), known_devices.knows_account(request, user)
         try:
-            guess = failed_attempts.begin("password", subject, hashed_address(request), own=own)
+            attempt = failed_attempts.begin("password", subject, hashed_address(request), own=own)
         except failed_attempts.Paused as wait:
             return _refusal(request, user, "PASSWORD_LIMIT", status=429, seconds=wait.seconds)
         if not user.check_password(form.cleaned_data["current"]):
-            guess.was_wrong()
-            return _refusal(request, user, "CREDENTIALS", field="current", tries_left=guess.left, seconds=guess.pause)
-        guess.was_right()
+            attempt.was_wrong()
+            return _refusal(
+                request, user, "CREDENTIALS", field="current", tries_left=attempt.left, seconds=attempt.pause
+            )
+        attempt.was_right()
     try:
         validate_password(form.cleaned_data["new"], user)
     except ValidationError as error:
@@ -164,14 +166,14 @@ def _reauthenticate(request: Request, user: User) -> HttpResponse:
         return JsonResponse({"code": "REAUTHENTICATE", "errmsg": text, "next": _login()}, status=403)
     if request.htmx:
         return HttpResponseClientRedirect(reverse("password"))
-    return _page(request, user, message=messages.Message(text), status=403)
+    return _page(request, user, message=messages.Notice(text), status=403)
 
 
 def _page(
     request: Request,
     user: User,
     *,
-    message: messages.Message | None = None,
+    message: messages.Notice | None = None,
     changed: bool = False,
     status: int = 200,
 ) -> HttpResponse:
@@ -180,7 +182,7 @@ def _page(
     context = {
         "changed": changed,
         "has_one": has_one,
-        "may_set": has_one or reauthentication.is_fresh(request.session),
+        "may_set": has_one or reauthentication.is_recent(request.session),
         "change_message": message,
         "least": settings.PASSWORD_MIN_LENGTH,
     }

@@ -56,11 +56,11 @@ FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 ADDRESS_EVERY = timedelta(minutes=1)
 # Wrong guesses an hour over the whole site. Past it somebody sprays from many addresses, and the log says so.
 ALARM = 200
-HOUR = 3600
+HOUR_SECONDS = 3600
 # How many tries are left is told when it matters.
 TOLD_FROM = 3
 # Passwords of an account are forgotten after this long without a guess. Codes are not.
-KEPT = timedelta(days=1)
+KEPT_FOR = timedelta(days=1)
 
 
 class Paused(Exception):
@@ -77,7 +77,7 @@ class Locked(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class FailedAttempt:
     """One guess that is counted already, as a wrong one."""
 
     kind: Kind
@@ -111,7 +111,7 @@ class Guess:
             with client.pipeline() as pipe:
                 pipe.incr(wrong_key)
                 # NX: the hour runs from the first, it is not renewed by each.
-                pipe.expire(wrong_key, HOUR, nx=True)
+                pipe.expire(wrong_key, HOUR_SECONDS, nx=True)
                 wrong, _ = pipe.execute()
         except redis.Unavailable:
             return
@@ -119,7 +119,7 @@ class Guess:
             logger.warning("ALARM: %d wrong guesses within an hour over the whole site", ALARM)
 
 
-def begin(kind: Kind, subject: str, address: str, *, own: bool = False, proven: bool = True) -> Guess:
+def begin(kind: Kind, subject: str, address: str, *, own: bool = False, proven: bool = True) -> FailedAttempt:
     """Count a guess before it is looked at, and return it.
 
     `subject` is what the secret belongs to: `of_account` for a password, the number in E.164 for a code. `address` is
@@ -145,7 +145,7 @@ def begin(kind: Kind, subject: str, address: str, *, own: bool = False, proven: 
             if kind == "code" or counts[0][0] <= FREE[kind]:
                 counts.append(_count(kind, secret))
     count, pause = (max(each) for each in zip(*counts, strict=True))
-    return Guess(kind, subject, source, int(count), pause)
+    return FailedAttempt(kind, subject, source, int(count), pause)
 
 
 def of_account(pk: int | None, typed: str) -> str:
@@ -171,7 +171,7 @@ def forgive(kind: Kind, subject: str) -> int:
 
 def clear() -> int:
     """Delete what no longer stops anybody, and return how many. Codes are counted until one is right."""
-    quiet = Guesses.objects.filter(last_at__lt=ago(KEPT), open_at__lt=Now())
+    quiet = Guesses.objects.filter(last_at__lt=ago(KEPT_FOR), open_at__lt=Now())
     return int(quiet.exclude(key__startswith="code:").delete()[0])
 
 
@@ -263,7 +263,7 @@ def _mind_pause(what: str, name: str, pair: str = "") -> None:
 def _pause(growth: Growth, count: int) -> timedelta:
     """Return how long nothing is looked at after so many wrong guesses in a row."""
     if growth == "code of one address":
-        return KEPT if count >= MOST_CODES_OF_ADDRESS else timedelta()
+        return KEPT_FOR if count >= MOST_CODES_OF_ADDRESS else timedelta()
     # Passwords: a pause after each guess from some on. Codes: one after each whole code's worth, so that who has got a
     # new one may use its tries; and the first is over before a new one can be had, so that only guessers feel it.
     if growth == "password":

@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 ALGORITHM = "PBKDF2/SHA-256"
 # Rounds of PBKDF2 for one try, so that making a challenge and checking a solution take the server half a millisecond.
 # ALTCHA_COST is how many tries the browser needs at most.
-ROUNDS = 1000
+ITERATIONS = 1000
 # Seconds to solve a challenge and send the solution. A slow phone needs about ten for the hardest.
-LIFETIME = 5 * 60
+LIFETIME_SECONDS = 5 * 60
 # Seconds that a used solution is remembered after it has expired, as the clocks of two web machines differ.
-SLACK = 60
+SLACK_SECONDS = 60
 # Characters. A real one has about 600.
-LONGEST = 2000
+MAX_CHARACTERS = 2000
 
 
 class Needed(Exception):
@@ -40,10 +40,10 @@ def challenge() -> dict[str, Any]:
     """Return a fresh challenge, as ALTCHA's widget and libraries take it (proof of work version 2)."""
     made = create_challenge(
         ALGORITHM,
-        ROUNDS,
+        ITERATIONS,
         # From 0 on: with a lower bound, attackers would simply skip the work below it.
         counter=secrets.randbelow(settings.ALTCHA_COST),
-        expires_at=int(time.time()) + LIFETIME,
+        expires_at=int(time.time()) + LIFETIME_SECONDS,
         hmac_secret=keys.derive("altcha"),
     )
     return made.to_dict()
@@ -55,7 +55,7 @@ def verify(payload: str) -> bool:
     It is the form's field `altcha`, and may hold anything. Raises project.redis.Unavailable when nobody knows whether
     it was used before.
     """
-    if not isinstance(payload, str) or not 0 < len(payload) <= LONGEST:
+    if not isinstance(payload, str) or not 0 < len(payload) <= MAX_CHARACTERS:
         return False
     try:
         solved = Payload.from_base64(payload)
@@ -71,7 +71,7 @@ def verify(payload: str) -> bool:
         return False
     # Two requests can bring the same solution at once. SET NX succeeds for only one of them.
     parameters = solved.challenge.parameters
-    left = max(1, int((parameters.expires_at or 0) - time.time())) + SLACK
+    left = max(1, int((parameters.expires_at or 0) - time.time())) + SLACK_SECONDS
     fresh = redis.client().set(redis.key("proof", parameters.nonce), 1, nx=True, ex=left)
     if not fresh:
         logger.info("proof refused: used before")

@@ -33,10 +33,10 @@ logger = logging.getLogger(__name__)
 # Seconds within which a connection must be open and its queues declared.
 SETUP_TIMEOUT = 2.0
 # Seconds of silence after which a connection is taken for dead; pika allows five more.
-HEARTBEAT = 10
+HEARTBEAT_SECONDS = 10
 # Seconds between two attempts to connect: the first, doubled each time up to the longest.
 FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 2.0
+LONGEST_PAUSE_SECONDS = 2.0
 # Seconds before a deleted queue is declared again. RabbitMQ needs some 50 ms to tell its consumers; a queue of the same
 # name that exists by then keeps them, and they are given no message any more (3.10, quorum queues).
 REDECLARE_PAUSE = 0.5
@@ -134,7 +134,7 @@ class Connection:
             virtual_host=where.vhost,
             credentials=pika.PlainCredentials(where.user, where.password),
             ssl_options=pika.SSLOptions(ssl.create_default_context(), where.host) if where.tls else None,
-            heartbeat=HEARTBEAT,
+            heartbeat=HEARTBEAT_SECONDS,
             connection_attempts=1,
             socket_timeout=SETUP_TIMEOUT,
             stack_timeout=SETUP_TIMEOUT,
@@ -184,7 +184,7 @@ class Connection:
         else:
             # Not all processes at the same moment.
             pause = max(pause, self._pause * random.uniform(0.5, 1))  # noqa: S311
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
             self._set_state("down", why)
         # Only now: a caller that learns of it tries once more, and must not find the state "up".
         self._on_lost(why)

@@ -7,7 +7,7 @@ class Away(Exception):
     """RabbitMQ did not take it, or did not say so in time: it may be queued or not. The message holds no password."""
 
 
-class Lost(Away):
+class ConnectionLost(Away):
     """The connection broke before the answer. It is worth one more try."""
 
 

@@ -11,7 +11,7 @@ from huey.storage import RedisStorage
 from project import cpu_affinity
 
 # Seconds that running tasks have after SIGTERM. A supervisor must not kill the worker sooner.
-GRACE = 25
+GRACE_SECONDS = 25
 
 
 class Graceful(Huey):  # type: ignore[misc]
@@ -31,7 +31,7 @@ class Graceful(Huey):  # type: ignore[misc]
         return self.storage.queue_key, self.serialize_task(task)
 
     def create_consumer(self, **options: Any) -> Any:
-        """Return the consumer; SIGTERM is graceful, whatever `-g` says, and takes GRACE unless `-t` says otherwise.
+        """Return the consumer. SIGTERM is graceful, whatever `-g` says; `-t` may replace GRACE_SECONDS.
 
         Raises SystemExit for a type of worker that cannot work.
         """
@@ -41,5 +41,5 @@ class Graceful(Huey):  # type: ignore[misc]
         if settings.ONE_CORE:
             cpu_affinity.pin()
         grace = options.get("shutdown_timeout")
-        options |= {"graceful_signal": "TERM", "shutdown_timeout": GRACE if grace is None else grace}
+        options |= {"graceful_signal": "TERM", "shutdown_timeout": GRACE_SECONDS if grace is None else grace}
         return super().create_consumer(**options)

@@ -13,7 +13,7 @@ import pika
 from pika.exceptions import AMQPError
 
 from project.broker.connection import Connection
-from project.broker.errors import Away, Lost, reason
+from project.broker.errors import Away, ConnectionLost, reason
 from project.broker.queues import declare
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Seconds that a visitor's request may wait for RabbitMQ, all in all.
-PATIENCE = 2.0
+PATIENCE_SECONDS = 2.0
 
 Answer = TypeVar("Answer")
 
@@ -65,19 +65,19 @@ class Publisher(Connection):
     def _ask(self, question: Callable[[Any, Future[Answer]], None]) -> Answer:
         """Ask on the connection's thread and wait for the answer. When the connection breaks, ask once more."""
         self.start()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE_SECONDS
         for again in (True, False):
             connection = self.wait_until_up(deadline)
             answer: Future[Answer] = Future()
             self.call_soon(partial(self._send, question, answer))
             try:
                 return answer.result(max(0.0, deadline - time.monotonic()))
-            except Lost:
+            except ConnectionLost:
                 if not again:
                     raise
             except TimeoutError:
                 answer.cancel()
-                why = f"no answer in {PATIENCE:.0f} s"
+                why = f"no answer in {PATIENCE_SECONDS:.0f} s"
                 # The next visitor shall not wait for the same.
                 self.call_soon(partial(self._drop, connection, why))
                 raise Away(why) from None
@@ -90,14 +90,14 @@ class Publisher(Connection):
             fail(answer, Away(f"it takes nothing: {self._blocked}"))
             return
         if self._channel is None:
-            fail(answer, Lost("the connection is gone"))
+            fail(answer, ConnectionLost("the connection is gone"))
             return
         self._pending.add(answer)
         answer.add_done_callback(self._pending.discard)
         try:
             question(self._channel, answer)
         except AMQPError as error:
-            fail(answer, Lost(reason(error)))
+            fail(answer, ConnectionLost(reason(error)))
 
     def _publish(self, body: bytes, channel: Any, answer: Future[None]) -> None:
         # Mandatory: a message that no queue takes comes back instead of vanishing.
@@ -158,7 +158,7 @@ class Publisher(Connection):
         self._channel = None
         self._unconfirmed.clear()
         for answer in list(self._pending):
-            fail(answer, Lost(why))
+            fail(answer, ConnectionLost(why))
 
 
 def give(answer: Future[Answer], value: Answer) -> None:

@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 # Seconds without an answer after which another connection is tried. Without that, one whose other end is gone without
 # a word would take pushes for a quarter of an hour, until TCP gives it up.
-SILENCE = 2.0
+SILENCE_SECONDS = 2.0
 
 
-class Connection(threading.local):
+class PublishConnection(threading.local):
     """A thread's own connection, on which it waits for no answer. Threads that shared one would wait for each other."""
 
     # Whose it is: a fork has its parent's, and two on one socket would be told each other's answers.
@@ -62,8 +62,8 @@ class Connection(threading.local):
                 self._connection.read_response()
                 self._open -= 1
                 self._since = time.monotonic()
-            if self._open and time.monotonic() - self._since > SILENCE:
-                raise redis.Silent(f"no answer for {SILENCE:.0f} s")
+            if self._open and time.monotonic() - self._since > SILENCE_SECONDS:
+                raise redis.Silent(f"no answer for {SILENCE_SECONDS:.0f} s")
         except redis.Unavailable as error:
             self._give_up(error)
 
@@ -74,7 +74,7 @@ class Connection(threading.local):
         self._connection.disconnect()
 
 
-_connection = Connection()
+_connection = PublishConnection()
 
 
 def push(group: str, event: str, **facts: float) -> None:

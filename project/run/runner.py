@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 BASE_DIR = Path(__file__).resolve().parents[2]
 
 # Seconds from SIGTERM to SIGKILL for the parts. Valkey goes last and has two: the whole stop takes less than ten.
-GRACE = 7
+GRACE_SECONDS = 7
 # The worker has less: it then interrupts its tasks and logs which.
-WORKER_GRACE = 5
+WORKER_GRACE_SECONDS = 5
 # Between two lines about what is still missing.
 WAITING_NOTICE_SECONDS = 10
 
@@ -60,10 +60,10 @@ DAPHNE = [
     "asgi:application",
 ]
 # Eight workers: a send waits for the provider most of its time.
-HUEY = ["-q", "-w", "8", "-k", "thread", "-g", "TERM", "-t", str(WORKER_GRACE), "tasks.app.huey"]
+HUEY = ["-q", "-w", "8", "-k", "thread", "-g", "TERM", "-t", str(WORKER_GRACE_SECONDS), "tasks.app.huey"]
 
 
-class Refused(Exception):
+class CannotStart(Exception):
     """The site cannot run. The message is one line that says why; `code` is our exit code."""
 
     def __init__(self, why: str, code: int = 1) -> None:
@@ -138,7 +138,7 @@ def main() -> int:
         watch(parts, signals)
     except Stopped:
         return 0
-    except Refused as refused:
+    except CannotStart as refused:
         say(str(refused), to=sys.stderr)
         return refused.code
     except valkey.Failed as failed:
@@ -160,7 +160,7 @@ def configure(*, development: bool) -> None:
         var_dir.prepare()
         django.setup()
     except ImproperlyConfigured as error:
-        raise Refused(str(error), code=2) from error
+        raise CannotStart(str(error), code=2) from error
 
 
 def check_port() -> None:
@@ -173,14 +173,14 @@ def check_port() -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except socket.gaierror as error:
-        raise Refused(f"HOST is {host!r}, no address at all. Write HOST=127.0.0.1.", code=2) from error
+        raise CannotStart(f"HOST is {host!r}, no address at all. Write HOST=127.0.0.1.", code=2) from error
     except PermissionError as error:
-        raise Refused(f"Port {port} needs rights that we do not have. Run: PORT=8000 make run.") from error
+        raise CannotStart(f"Port {port} needs rights that we do not have. Run: PORT=8000 make run.") from error
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            raise Refused(f"HOST is {host!r}, no address of this machine. Write HOST=127.0.0.1.", code=2) from error
+            raise CannotStart(f"HOST is {host!r}, no address of this machine. Write HOST=127.0.0.1.", code=2) from error
         other = port + 1 if port < 65535 else 8000
-        raise Refused(
+        raise CannotStart(
             f"Port {port} on {host} is in use. Stop the program using it, or run: PORT={other} make run."
         ) from error
 
@@ -196,9 +196,11 @@ def start_redis() -> None:
     try:
         Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2, retry=None).ping()
     except AuthenticationError as error:
-        raise Refused(f"Redis at {where} refuses the password in REDIS_URL.") from error
+        raise CannotStart(f"Redis at {where} refuses the password in REDIS_URL.") from error
     except (RedisError, OSError) as error:
-        raise Refused(f"Redis at {where} does not answer. Start it, or leave REDIS_URL empty for our own.") from error
+        raise CannotStart(
+            f"Redis at {where} does not answer. Start it, or leave REDIS_URL empty for our own."
+        ) from error
 
 
 def migrate() -> None:
@@ -212,7 +214,7 @@ def migrate() -> None:
         if not database.is_away(error):
             raise
         why = str(error).strip().splitlines()[0]
-        raise Refused(f"The database of DATABASE_URL cannot be used: {why}") from error
+        raise CannotStart(f"The database of DATABASE_URL cannot be used: {why}") from error
     finally:
         connection.close()
 
@@ -272,12 +274,12 @@ def check_parts(parts: list[Part], signals: Signals) -> None:
     codes = {part.name: part.process.poll() for part in parts} | {"valkey": valkey.exit_code()}
     for name, code in codes.items():
         if code is not None:
-            raise Refused(f"{name} has died with exit code {code}. The other parts are being stopped.")
+            raise CannotStart(f"{name} has died with exit code {code}. The other parts are being stopped.")
 
 
 def stop(parts: list[Part]) -> None:
     """Stop everything within ten seconds: daphne and the worker first, then the Valkey that they need."""
-    deadline = time.monotonic() + GRACE
+    deadline = time.monotonic() + GRACE_SECONDS
     for part in parts:
         part.process.terminate()
     for part in parts:

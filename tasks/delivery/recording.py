@@ -121,9 +121,9 @@ def _ended(claim: Claim, answer: Answer, state: State) -> None:
     """Follow up after the commit: release the cooldown and the limits where due, log, and notify the open pages."""
     delivery = claim.delivery
     if state == State.FAILED and answer.reason != Reason.WAIT:
-        cooldown.give_back(delivery.mobile, delivery.pk)
+        cooldown.release(delivery.mobile, delivery.pk)
     if state in UNSENT and answer.outcome not in {Outcome.ACCEPTED, Outcome.UNKNOWN}:
-        limits.give_back(delivery)
+        limits.release(delivery)
     logger.info(
         "delivery %s attempt %d by %s: %s (%s), now %s",
         delivery.pk[:8],
@@ -160,7 +160,7 @@ def reported(token: str, *, delivered: bool, reason: Reason = Reason.NUMBER) -> 
     if not moved:
         return None
     if state == State.FAILED:
-        cooldown.give_back(delivery.mobile, delivery.pk)
+        cooldown.release(delivery.mobile, delivery.pk)
     logger.info("delivery %s attempt %d by %s: reported %s", delivery.pk[:8], attempt.n, attempt.gateway, state)
     push(group(delivery.browser), CHANGED)
     return state

@@ -47,8 +47,8 @@ def expire() -> int:
         # A worker may claim it at this moment; then it is left alone.
         if Delivery.objects.filter(pk=row.pk, state__in=WAITING).update(**end):
             if not unsure:
-                cooldown.give_back(row.mobile, row.pk)
-                limits.give_back(row)
+                cooldown.release(row.mobile, row.pk)
+                limits.release(row)
             logger.info("delivery %s: now %s (too late for its code)", row.pk[:8], end["state"])
             push(group(row.browser), CHANGED)
             ended += 1
@@ -63,7 +63,7 @@ def release_limits() -> int:
     stopped = Delivery.objects.filter(state=State.SUPERSEDED, counted=True, due_at__gt=ago(HOUR))
     rows = list(stopped.filter(created_at__lte=ago(useful_life())))
     for row in rows:
-        limits.give_back(row)
+        limits.release(row)
     return len(rows)
 
 

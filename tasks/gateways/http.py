@@ -5,7 +5,7 @@ it, or Lost, when it may have. It follows no redirect, asks no proxy, and writes
 
 This is httpcore, the engine under httpx, without httpx, for three reasons. httpx logs every URL at INFO, and a signed
 URL in a log is a day of free SMS for its reader. Its time-outs are for each read, so a reply that drips a byte a
-second holds a worker for as long as it likes; a deadline for the whole has to sit under it, where httpx shows no door.
+second holds a worker for as long as it likes; a deadline for the whole has to sit under it, where httpx lets nobody in.
 And it unpacks a compressed reply on the way, which would leave our limit on its size to a few bytes of gzip.
 """
 

@@ -63,7 +63,7 @@ def made(**fields: Any) -> str:
     """Return the solved challenge of somebody who knows how they are made."""
     fields = {"hmac_secret": keys.derive("altcha"), "expires_at": int(time.time()) + 60, **fields}
     return solve(
-        altcha.create_challenge(proof_of_work.ALGORITHM, proof_of_work.ROUNDS, counter=3, **fields).to_dict()
+        altcha.create_challenge(proof_of_work.ALGORITHM, proof_of_work.ITERATIONS, counter=3, **fields).to_dict()
     ).to_base64()
 
 
@@ -96,8 +96,8 @@ def test_a_used_proof_is_remembered_longer_than_it_lives_and_not_for_ever(site: 
     assert proof_of_work.verify(wrapped(whole))
     (key,) = redis.client().keys("*:proof:*")
     left = whole["challenge"]["parameters"]["expiresAt"] - time.time()
-    assert 0 < left <= proof_of_work.LIFETIME
-    assert left < redis.client().ttl(key) <= left + proof_of_work.SLACK + 1
+    assert 0 < left <= proof_of_work.LIFETIME_SECONDS
+    assert left < redis.client().ttl(key) <= left + proof_of_work.SLACK_SECONDS + 1
 
 
 def test_a_proof_that_comes_too_late_is_none(site: Settings) -> None:

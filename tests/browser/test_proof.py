@@ -145,7 +145,7 @@ def test_a_proof_that_does_not_count_waits_for_the_visitor(visit: Callable[..., 
     sent = posts(tab.page)
     foreign = altcha.create_challenge(
         proof_of_work.ALGORITHM,
-        proof_of_work.ROUNDS,
+        proof_of_work.ITERATIONS,
         counter=3,
         expires_at=int(time.time()) + 60,
         hmac_secret="not the site's",

@@ -227,7 +227,9 @@ def test_the_units_start_the_parts_with_the_options_of_make_run() -> None:
             del words[:4]
         if name == "worker":
             # A deploy may take its time; Ctrl-C may not.
-            options = [str(graceful.GRACE) if word == str(runner.WORKER_GRACE) else word for word in options]
+            options = [
+                str(graceful.GRACE_SECONDS) if word == str(runner.WORKER_GRACE_SECONDS) else word for word in options
+            ]
         assert words == options
 
 

@@ -140,7 +140,7 @@ def test_a_connection_that_has_gone_silent_is_given_up(
     ear.waits_for(1)
     hung(signal.SIGSTOP)
     push.push(GROUP, "into the silence")
-    time.sleep(push.SILENCE + 0.5)
+    time.sleep(push.SILENCE_SECONDS + 0.5)
     push.push(GROUP, "another connection")
     assert "1 pushes may be lost: TimeoutError" in caplog.text
     hung(signal.SIGCONT)

@@ -332,7 +332,7 @@ class Machine(RuleBasedStateMachine):
             if promise.state in WAITING and self.now - promise.created >= USEFUL:
                 promise.state = "unknown" if promise.unsure() else "expired"
                 promise.free = self.now
-                self._give_back(promise)
+                self._release(promise)
         late = {
             p.id
             for p in self.promises
@@ -405,7 +405,7 @@ class Machine(RuleBasedStateMachine):
             promise.state = "failed"
             if reason != Reason.WAIT:
                 promise.free = self.now
-                self._give_back(promise)
+                self._release(promise)
 
     def _reported(self, promise: Promise, each: Try, *, delivered: bool) -> None:
         if delivered:
@@ -414,9 +414,9 @@ class Machine(RuleBasedStateMachine):
         others = [other for other in promise.tries if other is not each and other.outcome in {"accepted", "unknown"}]
         if not others and promise.state in {"sent", "unknown"}:
             promise.state, promise.free = "failed", self.now
-            self._give_back(promise)
+            self._release(promise)
 
-    def _give_back(self, promise: Promise) -> None:
+    def _release(self, promise: Promise) -> None:
         if self.gates.get(promise.mobile, ("", 0))[0] == promise.id:
             del self.gates[promise.mobile]
 

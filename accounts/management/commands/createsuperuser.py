@@ -22,6 +22,6 @@ class Command(createsuperuser.Command):
         if not options["interactive"] and password:
             try:
                 validate_password(password, User(username=options["username"] or ""))
-            except ValidationError as weak:
-                raise CommandError("DJANGO_SUPERUSER_PASSWORD: " + " ".join(weak.messages)) from weak
+            except ValidationError as error:
+                raise CommandError("DJANGO_SUPERUSER_PASSWORD: " + " ".join(error.messages)) from error
         return super().handle(*args, **options)

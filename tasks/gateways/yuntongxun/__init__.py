@@ -56,7 +56,7 @@ TABLE: tuple[Row, ...] = (
     # An attempt whose answer we never saw. This is the proof that it arrived, and the reason why a repeat is safe.
     ("160054", Outcome.ACCEPTED, Reason.NONE, "the provider has this reqId already"),
     ("160056", Outcome.ACCEPTED, Reason.NONE, "the provider has sent this text to this number already"),
-    # It did not get past the door; later it may.
+    # The provider turned it away; later it may accept it.
     ("111111", Outcome.NOT_SENT, Reason.NONE, "too many requests at once"),
     ("160001-160010", Outcome.NOT_SENT, Reason.NONE, "the channel is busy"),
     ("160016", Outcome.NOT_SENT, Reason.NONE, "the channel limits its speed"),

@@ -14,7 +14,7 @@ from huey.contrib.djhuey import HUEY
 from huey.storage import RedisStorage
 
 # Seconds after which a message that was taken from us counts as lost.
-PATIENCE = 10
+PATIENCE_SECONDS = 10
 
 
 class Command(BaseCommand):
@@ -69,8 +69,8 @@ class Command(BaseCommand):
         began = time.monotonic()
         scratch.enqueue(sent)
         while (taken := scratch.dequeue()) is None:
-            if time.monotonic() - began > PATIENCE:
-                raise CommandError(f"{self._name()} has taken a message and not given it back in {PATIENCE} s.")
+            if time.monotonic() - began > PATIENCE_SECONDS:
+                raise CommandError(f"{self._name()} has taken a message and not given it back in {PATIENCE_SECONDS} s.")
         took = (time.monotonic() - began) * 1000
         if taken != sent:
             raise CommandError(f"{self._name()} gave back another message than it was given.")

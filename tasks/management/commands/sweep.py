@@ -12,7 +12,7 @@ from tasks import sweeper
 class Command(BaseCommand):
     """Sweeps until it is stopped, or once."""
 
-    help = "Mend what a kill, a lost doorbell or a restart left behind, once a second until stopped."
+    help = "Recover what a kill, a lost notification or a restart left behind, once a second until stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take --once."""

@@ -1,3 +1,3 @@
-"""Providers that we run ourselves, one a dialect."""
+"""Providers that we run ourselves, one for each API."""
 
 from __future__ import annotations

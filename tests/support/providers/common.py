@@ -1,4 +1,4 @@
-"""What every gateway has to get right, whatever its dialect: the tests of each walk through these."""
+"""What every gateway has to get right, whatever its API: the tests of each walk through these."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the providers that we run ourselves share: a server that checks, answers, and fails on order.
 
-A dialect is a subclass that says what a right request is and what an answer looks like: `Provider` in
+Each API is a subclass that says what a right request is and what an answer looks like: `Provider` in
 tests/support/provider.py
 is Yuntongxun's and shows how they are used, the others are beside this file. Stopping is immediate, whatever hangs.
 """
@@ -122,7 +122,7 @@ class Violation(Exception):
 class Fake:
     """The far side of a gateway, on a port of its own."""
 
-    # The dialect's codes for the modes with a name of their own, and what any of its codes looks like.
+    # The API's codes for the modes with a name of their own, and what any of its codes looks like.
     codes: ClassVar[dict[str, str]] = {}
     form: ClassVar[str] = ""
     accepted: ClassVar[str] = ""
