@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import get_language_info
 
 from accounts import phone_numbers
 from accounts.live.state import SOCKET, State, state_of_request
@@ -28,7 +29,18 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "dev_phone": settings.DEV_PHONE,
         "csrf_cookie_name": settings.CSRF_COOKIE_NAME,
         "proof": "submit" if settings.ALTCHA == "always" else "",
+        "languages": _languages(),
+        # For the leaves (live.html). A variable that is missing costs a template four exceptions each time.
+        "prefix": "",
+        "oob": False,
+        "oob_waited": False,
     }
+
+
+@cache
+def _languages() -> list[tuple[str, str]]:
+    """Return the site's languages, each with its name in itself."""
+    return [(code, get_language_info(code)["name_local"]) for code, _ in settings.LANGUAGES]
 
 
 def _state(request: HttpRequest) -> State:

@@ -19,7 +19,12 @@ from accounts.live.state import State
 from accounts.messages import Notice, errmsg
 from project.web.http import Request
 
-PAGE = "accounts/login.html"
+# What login.html shows of a form that was sent. All of it is always given: a variable that is missing costs a template
+# four exceptions each time.
+NOTHING_SENT = {
+    **dict.fromkeys(("username", "mobile", "region", "next"), ""),
+    **dict.fromkeys(("password_message", "code_message", "verify_message", "password_proof", "code_proof"), None),
+}
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -137,9 +142,14 @@ def _message_leaf(place: str, message: Notice | None, _language: str | None) -> 
     return render_to_string("live.html#message", context)
 
 
+def login_page(request: HttpRequest, *, status: int = 200, **shown: Any) -> HttpResponse:
+    """Render the sign-in page. `shown` is what a form that was sent adds to it."""
+    return render(request, "accounts/login.html", NOTHING_SENT | shown, status=status)
+
+
 def _page(request: HttpRequest, status: int, state: State | None, messages: dict[str, Any]) -> HttpResponse:
     """Render the whole login page with what the visitor typed, except for the password and the code."""
     context: dict[str, Any] = {name: request.POST.get(name, "") for name in ("username", "mobile", "region", "next")}
     if state:
         context["state"] = replace(state, username=request.user.get_username())
-    return render(request, PAGE, context | messages, status=status)
+    return login_page(request, status=status, **context, **messages)

@@ -48,7 +48,7 @@ def login(request: Request) -> HttpResponse:
     """Show the sign-in page; sign in with a username or mobile number and a password."""
     if request.method != "POST":
         destination = PasswordForm(request.GET).destination(request)
-        return render(request, responses.PAGE, {"next": destination})
+        return responses.login_page(request, next=destination)
     form = PasswordForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()

@@ -106,7 +106,8 @@ class Storage(StaticFilesStorage):
     def url(self, name: str | None) -> str:
         """Return the URL with the hashed name. A missing file keeps its plain name, and its URL answers 404."""
         file = find(name or "")
-        return super().url(file.versioned_name if file else name)
+        # Such a name needs no quoting (NAME), which is most of what Django's own method does.
+        return f"{self.base_url}{file.versioned_name}" if file else super().url(name)
 
 
 def serve(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
