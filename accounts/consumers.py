@@ -23,7 +23,7 @@ from accounts.live.connection_limits import session_key
 from accounts.live.countdown import Countdown
 from accounts.live.heartbeat import Heartbeat
 from accounts.live.state import State, Visitor, state_of_row, visitor_of_session
-from project import redis
+from project import outage, redis
 from project.live.consumer import GONE, EventConsumer, read
 from tasks import delivery
 
@@ -78,7 +78,7 @@ class PageConsumer(EventConsumer):
 
     async def part_unavailable(self, error: Exception) -> None:
         """While Redis or the database is away, close: the page polls, and opens another socket later."""
-        logger.warning("a socket was closed: %s", type(error).__name__)
+        logger.warning("a socket was closed: %s", outage.name(error))
         self.stop()
         await self.leave_groups()
         if self.accepted:

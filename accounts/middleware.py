@@ -18,7 +18,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from accounts import responses, sessions
-from project import database
+from project import database, outage
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
             return _away(request, error)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer 503 when the database is away, and 400 to a malformed body. The transaction has been rolled back."""
-        if database.is_away(exception):
+        """Answer 503 to an outage, and 400 to a malformed body. The transaction has been rolled back."""
+        if outage.is_outage(exception):
             return _away(request, exception)
         if isinstance(exception, BadRequest | SuspiciousOperation):
             logger.info("%s %s: not readable: %s", request.method, request.path, type(exception).__name__)
@@ -104,5 +104,6 @@ def refuse_long_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> C
 
 
 def _away(request: HttpRequest, error: Exception) -> HttpResponse:
-    logger.error("%s %s: the database is away: %s", request.method, request.path, type(error).__name__)
+    part = "the database" if isinstance(error, DatabaseError) else "Redis"
+    logger.error("%s %s: %s is away: %s", request.method, request.path, part, outage.name(error))
     return responses.away(request)

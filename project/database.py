@@ -16,12 +16,15 @@ from django.dispatch import receiver
 # Faults of the statement. Every other error says that the database cannot do its work now: it is gone, full, locked,
 # damaged (a plain DatabaseError in SQLite), or read-only (an InternalError in PostgreSQL, SQLSTATE 25006).
 FAULTS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
-# PostgreSQL: read_only_sql_transaction.
+# PostgreSQL: read_only_sql_transaction, and insufficient_privilege, which Django calls a ProgrammingError.
 READ_ONLY = "25006"
+NO_RIGHTS = "42501"
 
 
 def is_away(error: BaseException) -> bool:
     """Tell whether an error is the database's and no fault of ours. The visitor is then asked to try again."""
+    if getattr(error.__cause__, "sqlstate", None) == NO_RIGHTS:
+        return isinstance(error, Error)
     return isinstance(error, Error) and not isinstance(error, FAULTS)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
+from project import outage
 from project.redis import Unavailable
 
 # An E.164 number, or a Chinese mobile number without country code.
@@ -91,7 +92,7 @@ class OneLine(logging.Filter):
         """Keep every record, without a traceback that says nothing about our code."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, Unavailable | OSError):
-            record.msg = f"{record.getMessage()} Redis is away: {type(error).__name__}"
+            record.msg = f"{record.getMessage()} Redis is away: {outage.name(error)}"
             record.args, record.exc_info, record.exc_text = (), None, None
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from project import keys, redis
+from project import keys, outage, redis
 
 logger = logging.getLogger(__name__)
 
@@ -19,4 +19,4 @@ def release(mobile: str, delivery_id: str) -> None:
     try:
         redis.delete_if(key(mobile), delivery_id)
     except redis.Unavailable as error:
-        logger.warning("cooldown of %s not released: %s", delivery_id[:8], type(error).__name__)
+        logger.warning("cooldown of %s not released: %s", delivery_id[:8], outage.name(error))

@@ -20,6 +20,7 @@ from django.contrib.auth import get_user_model
 from django.db import connections
 from django.db.models.functions import Now
 
+from project import outage
 from project.sql import Statement
 from tasks.gateways import Answer, Outcome
 from tasks.models import Attempt, Delivery, Report
@@ -103,7 +104,7 @@ def later(seconds: float, call: Callable[[], object]) -> None:
         try:
             call()
         except Exception as error:  # noqa: BLE001  (in a thread of its own nobody else would see it)
-            logger.warning("a decoy's report is lost: %s", type(error).__name__)
+            logger.warning("a decoy's report is lost: %s", outage.name(error))
         finally:
             connections.close_all()
 

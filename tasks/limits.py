@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db.models.functions import Now
 
-from project import keys, redis
+from project import keys, outage, redis
 from tasks import cooldown
 from tasks.clock import ago
 from tasks.models import Delivery
@@ -133,7 +133,7 @@ def take_out(delivery_id: str, of: list[Counter]) -> None:
                 pipe.zrem(counter.key, delivery_id)
             pipe.execute()
     except redis.Unavailable as error:
-        logger.warning("delivery %s still counts: redis %s", delivery_id[:8], type(error).__name__)
+        logger.warning("delivery %s still counts: %s", delivery_id[:8], outage.name(error))
 
 
 def count_anew(client: Redis) -> None:

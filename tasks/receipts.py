@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from project import outage
 from tasks import delivery, gateways
 from tasks.gateways import Forged, Receipt, Reporting
 from tasks.models import Attempt, Report
@@ -53,7 +54,7 @@ def receive(request: HttpRequest, gateway: str, secret: str) -> HttpResponse:
             take(gateway, report)
     except DatabaseError as error:
         # The provider reports again.
-        logger.warning("a report of %s was not taken: %s", gateway, type(error).__name__)
+        logger.warning("a report of %s was not taken: %s", gateway, outage.name(error))
         return HttpResponse(status=503)
     content_type, reply = provider.receipt_reply
     return HttpResponse(reply, content_type=content_type)

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from huey.contrib.djhuey import db_task
 from huey.exceptions import CancelExecution
 
-from project import database
+from project import database, outage
 from project.log import Expected
 from tasks import decoy, delivery, gateways
 from tasks.delivery import Claim
@@ -86,7 +86,7 @@ def send_sms_code(delivery_id: str, task: Task | None = None) -> None:
     except DatabaseError as error:
         if not database.is_away(error):
             raise
-        logger.warning("delivery %s: the database is away (%s)", delivery_id[:8], type(error).__name__)
+        logger.warning("delivery %s: the database is away (%s)", delivery_id[:8], outage.name(error))
         raise NotYet from None
     if last is None:
         return

@@ -9,7 +9,7 @@ from contextlib import suppress
 from django.db import close_old_connections, connection
 from huey.contrib.djhuey import HUEY, on_shutdown, on_startup
 
-from project import redis
+from project import outage, redis
 from tasks.delivery import recovery
 from tasks.sms import NotYet, SMSNotSent, send_sms_code
 
@@ -40,7 +40,7 @@ def sweep() -> None:
         send = send_sms_code
     except Exception as error:  # noqa: BLE001  (a broker may raise what it likes)
         # Without a queue this thread does the workers' work, a few at a time.
-        logger.warning("the queue is away (%s), so the sweeper sends by itself", type(error).__name__)
+        logger.warning("the queue is away (%s), so the sweeper sends by itself", outage.name(error))
         room, send = BATCH_ALONE, _send
     for delivery_id in recovery.overdue(room) if room > 0 else []:
         send(delivery_id)
@@ -81,7 +81,9 @@ def run() -> None:
             client = redis.client()
             client.set(SEEN, client.time()[0], ex=3600)
         except Exception as error:  # noqa: BLE001
-            logger.warning("this round of the sweeper failed: %s: %s", type(error).__name__, error)
+            # An error of Redis may quote keys.
+            text = "" if outage.is_outage(error) else f": {error}"
+            logger.warning("this round of the sweeper failed: %s%s", outage.name(error), text)
         if _stop.wait(INTERVAL):
             return
 

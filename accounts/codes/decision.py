@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from project import redis
+from project import outage, redis
 from project.live.push import published
 from tasks import cooldown, delivery, limits
 from tasks.sms import send_sms_code
@@ -96,7 +96,7 @@ class Question:
                     pipe.zrem(counter.key, self.delivery_id)
                 pipe.execute()
         except redis.Unavailable as error:
-            logger.warning("delivery %s still counts: redis %s", self.delivery_id[:8], type(error).__name__)
+            logger.warning("delivery %s still counts: %s", self.delivery_id[:8], outage.name(error))
 
     def _ask(self) -> Decision:
         keys = [cooldown.key(self.mobile), self._challenge, limits.WARM, *(counter.key for counter in self.counters)]

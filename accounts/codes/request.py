@@ -11,7 +11,7 @@ from django.db import Error as DatabaseError
 from accounts.codes.decision import Decision, Question
 from accounts.codes.errors import LimitReached, TooFrequent, Unavailable
 from accounts.throttling import failed_attempts, proof_of_work
-from project import redis
+from project import outage, redis
 from tasks import cooldown
 from tasks.delivery import accept
 from tasks.models import Delivery, random_id
@@ -50,7 +50,7 @@ def issue(
     except (redis.Unavailable, DatabaseError) as error:
         # Redis may have accepted the request although its answer was lost.
         question.take_back()
-        logger.warning("code refused: %s", type(error).__name__)
+        logger.warning("code refused: %s", outage.name(error))
         raise Unavailable from error
     _raise_refusal(decision, question)
     if locked:
@@ -72,7 +72,7 @@ def issue(
         raise TooFrequent(wait.seconds) from wait
     except DatabaseError as error:
         question.take_back()
-        logger.warning("code refused: database %s", type(error).__name__)
+        logger.warning("code refused: %s", outage.name(error))
         raise Unavailable from error
     # A worker does not wait for the row longer than this. Then it has to be told a second time.
     if not question.enqueues or time.monotonic() - asked_at > MET:
@@ -116,4 +116,4 @@ def _enqueue(delivery_id: str) -> None:
     try:
         send_sms_code(delivery_id)
     except Exception as error:  # noqa: BLE001  (a broker may raise what it likes; the request is accepted already)
-        logger.warning("delivery %s is not enqueued yet: %s", delivery_id[:8], type(error).__name__)
+        logger.warning("delivery %s is not enqueued yet: %s", delivery_id[:8], outage.name(error))

@@ -13,7 +13,7 @@ from django.db import transaction
 from accounts.codes.decision import challenge_key
 from accounts.codes.errors import Expired, Unavailable, Wrong
 from accounts.throttling import failed_attempts
-from project import redis
+from project import outage, redis
 from tasks import delivery
 from tasks.models import Delivery
 
@@ -56,7 +56,7 @@ def check(
         with transaction.atomic():
             tries_left, guess = _compare(row, code, address, mobile, own=is_own(row.mobile))
     except (redis.Unavailable, DatabaseError) as error:
-        logger.warning("code not checked: %s", type(error).__name__)
+        logger.warning("code not checked: %s", outage.name(error))
         raise Unavailable from error
     if not tries_left:
         _close(challenge, row.pk)
@@ -92,4 +92,4 @@ def _close(challenge: str, delivery_id: str) -> None:
     try:
         redis.delete_if(challenge, delivery_id)
     except redis.Unavailable as error:
-        logger.warning("challenge of %s not closed: %s", delivery_id[:8], type(error).__name__)
+        logger.warning("challenge of %s not closed: %s", delivery_id[:8], outage.name(error))

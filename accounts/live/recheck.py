@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 
 from accounts.models import User
 from accounts.sessions import SessionStore
+from project import outage
 from tasks.models import Delivery
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Rechecks:
                         page.seen = seen
                         page.enqueue(RECHECK)
         except Exception as error:  # noqa: BLE001  (the database's own errors and any other: this task has no caller)
-            logger.warning("pages are rechecked one by one: %s", type(error).__name__)
+            logger.warning("pages are rechecked one by one: %s", outage.name(error))
             for page in pages:
                 page.enqueue(RECHECK)
         finally:

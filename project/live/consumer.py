@@ -19,7 +19,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import close_old_connections
 
-from project import redis
+from project import outage, redis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,7 +76,7 @@ class EventConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await asyncio.to_thread(_ping)
             await super().__call__(scope, partial(self._receive, receive), send)
         except self.unavailable as error:
-            logger.warning("a socket was closed: %s", type(error).__name__)
+            logger.warning("a socket was closed: %s", outage.name(error))
             await send({"type": "websocket.close"})
         finally:
             # Also when the server cancels this task. The handler may be about to join a group.
@@ -123,7 +123,7 @@ class EventConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def part_unavailable(self, error: Exception) -> None:
         """Close, because Redis or the database is away."""
-        logger.warning("a socket was closed: %s", type(error).__name__)
+        logger.warning("a socket was closed: %s", outage.name(error))
         await self.close(INTERNAL_ERROR)
 
     async def _receive(self, receive: Any) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.http import HttpResponse
 
-from project import redis
+from project import outage, redis
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class PublishConnection(threading.local):
 
     def _give_up(self, error: BaseException) -> None:
         if self._open:
-            logger.warning("%d pushes may be lost: %s", self._open, type(error).__name__)
+            logger.warning("%d pushes may be lost: %s", self._open, outage.name(error))
         self._open = 0
         self._connection.disconnect()
 
@@ -90,7 +90,7 @@ def push(group: str, event: str, **facts: float) -> None:
     try:
         _connection.publish(*published(group, event, **facts))
     except redis.Unavailable as error:
-        logger.warning("push of %s was not sent: %s", event, type(error).__name__)
+        logger.warning("push of %s was not sent: %s", event, outage.name(error))
 
 
 def published(group: str, event: str, **facts: float) -> tuple[str, bytes]:

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
 from django.db.models.functions import Now
 
-from project import database
+from project import database, outage
 from project.live.push import push
 from project.sql import Statement
 from tasks import cooldown, gateways, limits
@@ -52,7 +52,7 @@ def record(claim: Claim, answer: Answer) -> State:
                 raise
             if tries == 1:
                 words = "delivery %s: the provider's answer (%s) cannot be written yet (%s), trying again"
-                logger.warning(words, claim.delivery.pk[:8], answer.outcome, type(error).__name__)
+                logger.warning(words, claim.delivery.pk[:8], answer.outcome, outage.name(error))
             tries += 1
         _NEVER.wait(WRITE_EVERY_SECONDS)
         # Closes the connection that has failed.

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import cast
 
-from project import redis
+from project import outage, redis
 from tasks.gateways import Answer, Outcome, Reason
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def note(gateway: str, answer: Answer) -> None:
         if redis.client().eval(FAULT, 2, _faults(gateway), _open(gateway), FAULTS, FAULT_MEMORY_SECONDS, OPEN_SECONDS):
             logger.error("gateway %s failed %d times in a row and rests for %d s", gateway, FAULTS, OPEN_SECONDS)
     except redis.Unavailable as error:
-        logger.warning("an answer of gateway %s was not counted: %s", gateway, type(error).__name__)
+        logger.warning("an answer of gateway %s was not counted: %s", gateway, outage.name(error))
 
 
 def is_fault(answer: Answer) -> bool:

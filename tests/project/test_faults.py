@@ -201,23 +201,25 @@ def test_a_hung_redis_leaves_no_gate_shut(site: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "cure"),
+    ("fault", "cure", "code"),
     [
-        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
-        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
-        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "OOM"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "READONLY"),
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0", "NOREPLICAS"),
     ],
     ids=["full", "read-only", "alone"],
 )
-def test_a_redis_that_refuses_to_write_is_as_good_as_away(site: Stack, fault: str, cure: str) -> None:
-    """T-67: full, a read-only replica, or without its replicas. No limiter is passed by."""
+def test_a_redis_that_refuses_to_write_is_as_good_as_away(site: Stack, fault: str, cure: str, code: str) -> None:
+    """T-67: full, a read-only replica, or without its replicas. No limiter is passed by, and the log says which."""
     person, mobile = site.person(), number()
     usual = walk(person)
+    logged = len(site.webs[0].text())
     site.redis.execute_command(*fault.split())  # type: ignore[no-untyped-call]
     try:
         pages_and_passwords_work(person, usual, 4)
         for _ in range(3):
             says_unavailable(person.ask(mobile))
+        assert f"code refused: redis {code}\n" in site.webs[0].text()[logged:]
     finally:
         site.redis.execute_command(*cure.split())  # type: ignore[no-untyped-call]
     nothing_came(site, mobile)
@@ -377,7 +379,9 @@ def test_nothing_is_sent_while_the_attempt_cannot_be_written(site: Stack) -> Non
         with locked(site):
             worker.signal(signal.SIGCONT)
             # The worker has tried, and has given the lock up.
-            wait_until(lambda: "the database is away (OperationalError)" in worker.text()[logged:], 30)
+            wait_until(
+                lambda: "the database is away (database OperationalError SQLITE_BUSY)" in worker.text()[logged:], 30
+            )
             assert not any(message.to == f"+86{mobile}" for message in site.phone.messages)
     finally:
         site.workers[0].signal(signal.SIGCONT)

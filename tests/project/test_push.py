@@ -142,7 +142,7 @@ def test_a_connection_that_has_gone_silent_is_given_up(
     push.push(GROUP, "into the silence")
     time.sleep(push.SILENCE_SECONDS + 0.5)
     push.push(GROUP, "another connection")
-    assert "1 pushes may be lost: TimeoutError" in caplog.text
+    assert "1 pushes may be lost: redis TimeoutError" in caplog.text
     hung(signal.SIGCONT)
     push.push(GROUP, "after")
     # What was written into the silence may come as well.
@@ -159,7 +159,7 @@ def test_what_is_refused_is_told_at_the_next_push(
 
         def told() -> bool:
             push.push(GROUP, "refused as well")
-            return "may be lost: NoPermissionError" in caplog.text
+            return "may be lost: redis NOPERM" in caplog.text
 
         wait_until(told, PATIENCE, "nobody is told")
     finally:

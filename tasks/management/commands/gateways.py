@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count, Q
 
-from project import redis
+from project import outage, redis
 from tasks import delivery
 from tasks.gateways import Outcome
 from tasks.models import Attempt
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             try:
                 state = circuit_breaker.look(name)
             except redis.Unavailable as error:
-                raise CommandError(f"Redis is away: {type(error).__name__}") from error
+                raise CommandError(f"Redis is away: {outage.name(error)}") from error
             said = f"open, tried again in {state.open_for} s" if state.open_for else "closed"
             row = counts.get(name, {"n": 0, "accepted": 0, "unknown": 0})
             self.stdout.write(
