@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from huey.contrib.djhuey import HUEY
 
-from project import redis
-from tasks import sweeper
+from project import outage, redis
+from tasks import rehearsal, sweeper
 from tasks.delivery import recovery
+
+logger = logging.getLogger(__name__)
 
 # Seconds. A sweeper that was last seen earlier has stopped; so have the workers, if a row has waited longer.
 STALE = 10
@@ -27,32 +32,50 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 if the site can sign in a visitor, else 503 with the first part that is not ready."""
-    reason = _not_ready()
+    reason, detail = _not_ready()
+    _log.change(detail)
     return JsonResponse({"ready": not reason, "reason": reason}, status=503 if reason else 200)
 
 
-def _not_ready() -> str:
-    """Return the first part that is not ready, or an empty string."""
+def _not_ready() -> tuple[str, str]:
+    """Return the first part that is not ready, and for the log what is wrong with it. Both are empty if all is well."""
     try:
         waiting = recovery.oldest_waiting()
-        recovery.check_writable()
-    except DatabaseError:
-        return "database"
+        rehearsal.rehearse_database()
+    except DatabaseError as error:
+        return "disk" if outage.is_disk_full(error) else "database", outage.name(error)
     try:
+        rehearsal.rehearse_redis()
         seen = sweeper.seen_ago()
-    except redis.Unavailable:
-        return "redis"
-    if not _broker_answers():
-        return "broker"
-    if seen is None or seen > STALE:
-        return "sweeper"
-    return "queue" if waiting > STALE else ""
-
-
-def _broker_answers() -> bool:
-    """Tell whether the queue can be reached, in Redis or in RabbitMQ."""
+    except redis.Unavailable as error:
+        cluster = ", a Redis Cluster, which is not supported" if outage.is_cluster(error) else ""
+        return "disk" if outage.is_disk_full(error) else "redis", outage.name(error) + cluster
     try:
         HUEY.pending_count()
-    except Exception:  # noqa: BLE001  (each broker has exceptions of its own)
-        return False
-    return True
+    except Exception as error:  # noqa: BLE001  (each broker has exceptions of its own)
+        return "broker", f"broker {outage.name(error)}"
+    if seen is None or seen > STALE:
+        return "sweeper", f"no sweeper for {STALE} s"
+    if waiting > STALE:
+        return "queue", f"a message has been due for {STALE} s"
+    return "", ""
+
+
+class _Log:
+    """Logs why the site is not ready: once, and not at every probe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._detail = ""
+
+    def change(self, detail: str) -> None:
+        """Log what is wrong, if it is something else than at the last probe."""
+        with self._lock:
+            before, self._detail = self._detail, detail
+        if detail and detail != before:
+            logger.warning("not ready: %s", detail)
+        elif before and not detail:
+            logger.info("ready again")
+
+
+_log = _Log()

@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from urllib.parse import urlsplit
 
 import django
@@ -194,13 +194,30 @@ def start_redis() -> None:
     # Never the whole address: it may hold a password.
     where = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
     try:
-        Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2, retry=None).ping()
+        client = Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2, retry=None)
+        client.ping()
     except AuthenticationError as error:
         raise CannotStart(f"Redis at {where} refuses the password in REDIS_URL.") from error
     except (RedisError, OSError) as error:
         raise CannotStart(
             f"Redis at {where} does not answer. Start it, or leave REDIS_URL empty for our own."
         ) from error
+    if _is_cluster(client):
+        raise CannotStart(
+            f"Redis at {where} is a part of a Redis Cluster, which cannot run our transactions. "
+            "Write the address of a single server in REDIS_URL."
+        )
+
+
+def _is_cluster(client: Redis) -> bool:
+    """Tell whether the server is a part of a Redis Cluster. Unlike INFO, any user may say HELLO."""
+    try:
+        said: Any = client.execute_command("HELLO")  # type: ignore[no-untyped-call]
+    except (RedisError, OSError):
+        return False
+    # A list of names and values in RESP2.
+    pairs = said.items() if isinstance(said, dict) else zip(said[::2], said[1::2], strict=False)
+    return (b"mode", b"cluster") in pairs
 
 
 def migrate() -> None:

@@ -76,11 +76,6 @@ def reclaim() -> int:
     return closed
 
 
-def check_writable() -> None:
-    """Raise django.db.Error if rows cannot be written, as on a standby. Updates no row."""
-    Delivery.objects.filter(pk="").update(rung_at=Now())
-
-
 def oldest_waiting() -> float:
     """Return for how many seconds the longest-waiting delivery has been due, 0 if none waits."""
     row = Delivery.objects.filter(state__in=WAITING).annotate(now=Now()).order_by("due_at").first()

@@ -220,6 +220,10 @@ def test_a_redis_that_refuses_to_write_is_as_good_as_away(site: Stack, fault: st
         for _ in range(3):
             says_unavailable(person.ask(mobile))
         assert f"code refused: redis {code}\n" in site.webs[0].text()[logged:]
+        for _ in range(3):
+            answer = site.get("/readyz")
+            assert (answer.status_code, answer.json()) == (503, {"ready": False, "reason": "redis"})
+        assert site.webs[0].text()[logged:].count(f"not ready: redis {code}\n") == 1
     finally:
         site.redis.execute_command(*cure.split())  # type: ignore[no-untyped-call]
     nothing_came(site, mobile)

@@ -106,3 +106,9 @@ def test_all_that_a_site_keeps_begins_with_its_prefix(sites: list[Stack]) -> Non
         mine = name.startswith(("one:", "one__", "onespecific."))
         theirs = name.startswith(("other:", "other__", "otherspecific."))
         assert mine or theirs or name.removeprefix("huey.").split(".")[-1] in {"one", "other"}, name
+
+
+def test_an_operator_of_one_site_can_check_its_queue(sites: list[Stack]) -> None:
+    """With the rights that docs/operators.md gives it: the command's own queue has a name that they reach."""
+    for site in sites:
+        assert "Redis works: there and back" in site.manage("check_queue")

@@ -1,4 +1,4 @@
-"""`manage.py check_queue`: tell whether the broker works, how fast it is, and how many tasks wait."""
+"""`manage.py check_queue`: tell whether Redis and the broker work, how fast it is, and how many tasks wait."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from django.core.management.base import BaseCommand, CommandError
 from huey.contrib.djhuey import HUEY
 from huey.storage import RedisStorage
 
+from project import outage, redis
+from tasks import rehearsal
+
 # Seconds after which a message that was taken from us counts as lost.
 PATIENCE_SECONDS = 10
 
@@ -23,7 +26,8 @@ class Command(BaseCommand):
     help = (
         "Send a test message through the broker that BROKER_URL names (without it: Redis), take it back, and say how "
         "long that took and how many tasks wait. It goes through a queue of its own, so it needs no worker and "
-        "disturbs none. The exit code is 1 when it does not come back."
+        "disturbs none. Then do in Redis what a request for a code does, and undo it. The exit code is 1 when "
+        "the message does not come back, or when Redis would refuse a request."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -45,6 +49,7 @@ class Command(BaseCommand):
             dead = f", {storage.dead_size()} dead" if settings.BROKER_URL else ""
             if settings.BROKER_URL:
                 scratch.delete_queue()
+            self._rehearse()
         except CommandError:
             raise
         except Exception as error:  # noqa: BLE001  (a broker may raise what it likes)
@@ -56,12 +61,22 @@ class Command(BaseCommand):
         self.stdout.write(f"{self._name()} works: there and back {times}.")
         self.stdout.write(f"Queue {storage.name}: {waiting} waiting{dead}.")
 
+    def _rehearse(self) -> None:
+        """Do in Redis what a request for a code does."""
+        try:
+            rehearsal.rehearse_redis()
+        except redis.Unavailable as error:
+            raise CommandError(f"Redis refuses what a request for a code needs: {outage.name(error)}") from None
+
     def _scratch(self, storage: Any) -> Any:
         """Return a queue of the command's own beside the real one."""
         name = f"{storage.name}check{secrets.token_hex(4)}"
         if settings.BROKER_URL:
             return type(storage)(name, address=storage.address, scratch=True, connection_pool=storage.pool)
-        return RedisStorage(name, connection_pool=storage.pool)
+        scratch = RedisStorage(name, connection_pool=storage.pool)
+        # It ends as the site's own do: a user of Redis may have rights to those only.
+        scratch.queue_key = f"huey.check{secrets.token_hex(4)}.{storage.name}"
+        return scratch
 
     def _there_and_back(self, scratch: Any) -> float:
         """Send a message, take it, and return how many milliseconds that took."""
