@@ -17,7 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from accounts.live.render import leaves
 from accounts.live.state import State
 from accounts.messages import Notice, errmsg
-from project.web.http import Request
+from project.web.http import Request, prefers_json
 
 # What login.html shows of a form that was sent. All of it is always given: a variable that is missing costs a template
 # four exceptions each time.
@@ -29,7 +29,7 @@ NOTHING_SENT = {
 
 def wants_json(request: HttpRequest) -> bool:
     """Tell whether the client is a program: its Accept header prefers JSON to a page."""
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    return prefers_json(request)
 
 
 def state_reply(

@@ -14,7 +14,7 @@ from django.shortcuts import render, resolve_url
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import codes, messages, responses, sessions
 from accounts.backends import claim_of
@@ -186,7 +186,7 @@ def logout(request: Request) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 def state(request: Request) -> HttpResponse:
     """Return the live leaves to a page whose socket is down, or the state to a program."""
     now = state_of_request(request)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from django.http import HttpResponseNotAllowed
 from django.template.loader import render_to_string
 
+from project.web.http import prefers_json
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,10 +20,9 @@ def explain(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Ht
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        if isinstance(response, HttpResponseNotAllowed) and not response.content:
-            preferred = request.get_preferred_type(["text/html", "application/json"])
-            if preferred == "text/html" and request.headers.get("HX-Request") != "true":
-                response.content = render_to_string("405.html").encode()
+        is_empty = isinstance(response, HttpResponseNotAllowed) and not response.content
+        if is_empty and not prefers_json(request) and request.headers.get("HX-Request") != "true":
+            response.content = render_to_string("405.html").encode()
         return response
 
     return middleware

@@ -141,3 +141,44 @@ def test_a_program_without_a_token_is_told_so_in_json(site: Stack) -> None:
         assert answer.status_code == 403
         assert answer.json()["code"] == "CSRF"
         assert answer.json()["errmsg"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_json"),
+    [
+        ("application/json", True),
+        ("application/json; charset=utf-8", True),
+        ("application/json;charset=UTF-8;q=0.9, text/html;q=0.8", True),
+        ("Application/JSON", True),
+        ("application/json, text/plain, */*", True),
+        ("application/*", True),
+        ("text/html;q=0, */*", True),
+        ("text/html;q=0.5, application/json;q=0.7", True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", False),
+        ("text/html, application/json", False),
+        ("application/json;q=0, */*", False),
+        ("application/json;q=0", False),
+        ("application/json;q=0.5, text/html", False),
+        ("*/*", False),
+        ("", False),
+        ("image/png", False),
+        ("application/json-patch, ;;;, /", False),
+    ],
+)
+def test_json_is_for_those_who_prefer_it_with_parameters_and_without(
+    stack: Stack, accept: str, *, is_json: bool
+) -> None:
+    """RFC 9110, 12.5.1: `q=0` refuses a type, and a charset is no other type."""
+    answer = stack.person().http.get("/state/", headers={"Accept": accept})
+    assert (answer.headers["Content-Type"] == "application/json") == is_json
+    refused = stack.person().http.get("/logout/", headers={"Accept": accept})
+    assert refused.status_code == 405
+    assert (refused.text == "") == is_json
+
+
+def test_the_state_can_be_asked_for_without_its_body(stack: Stack) -> None:
+    """HEAD is GET without the body (RFC 9110, 9.3.2)."""
+    for accept in ("text/html", "application/json"):
+        answer = stack.person().http.head("/state/", headers={"Accept": accept})
+        assert (answer.status_code, answer.content) == (200, b"")
+    assert stack.person().http.put("/state/").status_code in {403, 405}

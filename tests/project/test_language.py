@@ -39,3 +39,11 @@ def test_pages_error_pages_and_sms_are_in_that_language(site: Stack, wish: str, 
     site.phone.code_for(mobile)
     (arrived,) = [message for message in site.phone.messages if message.to == f"+86{mobile}"]
     assert bool(CHINESE.search(arrived.text)) is (language == "zh-hans"), arrived.text
+
+
+@pytest.mark.parametrize("wish", ["zh-TW", "zh-HK", "zh-Hant-TW", "zh-TW, en;q=0.8", "zh-SG", "zh", "zh-CN"])
+def test_every_chinese_browser_gets_the_one_chinese_that_there_is(stack: Stack, wish: str) -> None:
+    """There is no catalogue in traditional characters, and simplified ones are nearer than English."""
+    answer = stack.person(language=wish).get("/login/")
+    assert answer.headers["Content-Language"] == "zh-hans"
+    assert '<html lang="zh-hans"' in answer.text
