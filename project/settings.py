@@ -194,6 +194,8 @@ MIDDLEWARE = [
     "project.web.static.serve",
     "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
+    # Before what looks at the Host header, the session and the language.
+    "tasks.health.answer_probes",
     "accounts.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "accounts.middleware.refuse_long_bodies",

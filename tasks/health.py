@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -59,6 +60,21 @@ def _not_ready() -> tuple[str, str]:
     if waiting > STALE:
         return "queue", f"a message has been due for {STALE} s"
     return "", ""
+
+
+def answer_probes(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Answer the two probes under any Host: kubelets and load balancers use an address, and cannot choose.
+
+    For all other requests Django refuses a host that is not in ALLOWED_HOSTS, and so it does for these two in any
+    method but GET and HEAD. A probe has no session and sets no cookie.
+    """
+    probes = {"/healthz": healthz, "/readyz": readyz}
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        probe = probes.get(request.path) if request.method in {"GET", "HEAD"} else None
+        return probe(request) if probe else get_response(request)
+
+    return middleware
 
 
 class _Log:

@@ -403,6 +403,24 @@ def test_health_and_readiness(stack: Stack) -> None:
     assert (ready.status_code, ready.json()) == (200, {"ready": True, "reason": ""})
 
 
+@pytest.mark.parametrize("host", ["10.0.0.7:8000", "", "evil.example", "[::1", "a b<script>", "x" * 300])
+def test_a_probe_is_answered_under_any_host_and_nothing_else_is(public: Stack, host: str) -> None:
+    """T-92: a kubelet and a load balancer use an address. No redirect to TLS, no cookie, no session."""
+    for tls in ({}, {"X-Forwarded-Proto": "https"}):
+        for method in ("GET", "HEAD"):
+            alive = httpx.request(method, f"{public.url}/healthz", headers={"Host": host, **tls})
+            ready = httpx.request(method, f"{public.url}/readyz", headers={"Host": host, **tls})
+            assert (alive.status_code, ready.status_code) == (200, 503)
+            for answer in (alive, ready):
+                assert "Set-Cookie" not in answer.headers
+                assert "Location" not in answer.headers
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        for path in ("/", "/login/", "/state/", "/healthz/", "/readyz/x", "/HEALTHZ"):
+            answer = httpx.get(public.url + path, headers={"Host": host, "X-Forwarded-Proto": "https"})
+            assert answer.status_code == 400, path
+        assert httpx.post(f"{public.url}/healthz", headers={"Host": host, **tls}).status_code in {301, 400}
+
+
 def test_a_site_without_a_worker_is_healthy_and_not_ready(public: Stack) -> None:
     """T-92: readiness looks at what would serve, and does not only answer."""
     assert fetch(public, "/healthz").status_code == 200
