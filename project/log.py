@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import logging.config
 import re
+import threading
+import time
 import traceback
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TextIO
 
 from django.conf import settings
 
@@ -20,6 +23,13 @@ NUMBER = re.compile(r"(?<![\w.+-])(?:\+\d{8,15}|1[3-9]\d{9})(?![\w.])")
 KEY = re.compile(r"\b(?=[0-9A-Za-z]*[g-zG-Z])(?:[0-9A-Za-z]{64}|[0-9A-Za-z]{32})\b")
 # Characters that begin a line, move the cursor or change the direction of writing where the log is read (CWE-117).
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# Seconds in which lines of a kind are counted together, and how many of them are written at once.
+COUNTED_SECONDS = 10
+LINES_AT_ONCE = 5
+# Kinds of which lines are counted at a time. Our own are far fewer; a text that is no template is a kind each time.
+MOST_KINDS = 500
+# The loggers that are counted, with all below them.
+COUNTED = frozenset({"accounts", "home", "project", "tasks"})
 # Characters. Shorter secrets would be found everywhere.
 LEAST_SECRET = 8
 
@@ -95,6 +105,84 @@ class OneLine(logging.Filter):
             record.msg = f"{record.getMessage()} Redis is away: {outage.name(error)}"
             record.args, record.exc_info, record.exc_text = (), None, None
         return True
+
+
+class Counting(logging.StreamHandler[TextIO]):
+    """Writes the first lines of a kind at once, and counts the rest: an outage would write the same line all the time.
+
+    Lines are of a kind if logger, level and template are the same. Only warnings and errors of our own are counted,
+    and none that has a traceback. What was counted is written with the last such line, so its words are still found.
+    """
+
+    def __init__(self) -> None:
+        """Take what every handler takes."""
+        super().__init__()
+        self._kinds: dict[tuple[str, int, str], _Kind] = {}
+        self._timer: threading.Timer | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or count it. The handler's lock is held."""
+        if record.levelno < logging.WARNING or record.exc_info or record.name.partition(".")[0] not in COUNTED:
+            super().emit(record)
+            return
+        # A template that is nothing but its argument says nothing about the kind.
+        template = record.getMessage() if record.msg == "%s" else str(record.msg)
+        key = (record.name, record.levelno, template)
+        kind = self._kinds.get(key)
+        now = time.monotonic()
+        if kind is None or now - kind.since >= COUNTED_SECONDS:
+            if kind is not None:
+                self._write_count(kind)
+            elif len(self._kinds) >= MOST_KINDS:
+                self._write_counts()
+            kind = self._kinds[key] = _Kind(now)
+        kind.lines += 1
+        if kind.lines <= LINES_AT_ONCE:
+            super().emit(record)
+            return
+        kind.last = record
+        if self._timer is None:
+            self._timer = threading.Timer(COUNTED_SECONDS, self._write_counts)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def close(self) -> None:
+        """Write what was counted, at the end of the process too: logging closes its handlers there."""
+        self._write_counts()
+        super().close()
+
+    def _write_counts(self) -> None:
+        """Write all counts and begin anew."""
+        self.acquire()
+        try:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = None
+            kinds, self._kinds = self._kinds, {}
+            for kind in kinds.values():
+                self._write_count(kind)
+        finally:
+            self.release()
+
+    def _write_count(self, kind: _Kind) -> None:
+        if kind.last is None:
+            return
+        last, more = kind.last, kind.lines - LINES_AT_ONCE
+        text = f"{last.getMessage()} (and {more - 1} more like this in {time.monotonic() - kind.since:.0f} s)"
+        # Its text is clean by now: no argument, so it is not escaped twice.
+        record = logging.makeLogRecord({**last.__dict__, "msg": text if more > 1 else last.getMessage(), "args": ()})
+        super().emit(record)
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Lines of one kind, since the first of them."""
+
+    # By time.monotonic().
+    since: float
+    lines: int = 0
+    # The last that was counted and not written.
+    last: logging.LogRecord | None = None
 
 
 class NoBlame(logging.Filter):

@@ -337,7 +337,7 @@ LOGGING = {
         },
     },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["no_blame"]}},
+    "handlers": {"console": {"class": "project.log.Counting", "formatter": "line", "filters": ["no_blame"]}},
     "root": {"handlers": ["console"], "level": _OTHERS},
     "loggers": {
         "accounts": {"level": LOG_LEVEL},

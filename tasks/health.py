@@ -72,7 +72,12 @@ def answer_probes(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
 
     def middleware(request: HttpRequest) -> HttpResponse:
         probe = probes.get(request.path) if request.method in {"GET", "HEAD"} else None
-        return probe(request) if probe else get_response(request)
+        if probe is None:
+            return get_response(request)
+        response = probe(request)
+        # As CommonMiddleware does, which is not asked.
+        response["Content-Length"] = str(len(response.content))
+        return response
 
     return middleware
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,12 @@ def test_a_redis_that_cannot_write_to_its_disk(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
         assert "not ready: redis MISCONF\n" in site.webs[0].text()
         assert "code refused: redis MISCONF\n" in site.webs[0].text()
+        before = said_of(site, "code refused: redis MISCONF")
+        person = site.person()
+        for _ in range(30):
+            assert person.ask(number()).status_code == 503
+        assert len(re.findall("code refused: redis MISCONF", site.webs[0].text())) < 20, "a line for each"
+        wait_until(lambda: said_of(site, "code refused: redis MISCONF") == before + 30, 20, "some are not counted")
         (site.folder / "valkey" / "dump.rdb").rmdir()
         site.redis.config_set("save", "")
         site.redis.bgsave()
@@ -185,6 +192,13 @@ def test_a_sqlite_on_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
         assert person.ask(number()).status_code == 202
     finally:
         site.stop()
+
+
+def said_of(site: Stack, words: str) -> int:
+    """Return how many lines the log tells of: those that it has, and those that it counted together."""
+    log = site.webs[0].text()
+    more = re.findall(rf"{words}(?: \(and ([0-9]+) more like this in [0-9]+ s\))?$", log, re.MULTILINE)
+    return sum(1 + int(count or 0) for count in more)
 
 
 def _fits(file: Any) -> bool:
