@@ -11,6 +11,7 @@ import os
 import random
 import re
 import secrets
+import shlex
 import socket
 import time
 from contextlib import ExitStack, suppress
@@ -32,6 +33,8 @@ PORTS = range(20000, 32000)
 START_TIMEOUT_SECONDS = 30
 # Nobody listens there: what the settings hold until a starting process has chosen an address.
 NOWHERE = "redis://127.0.0.1:0/0"
+# How the server's log names a file that it cannot read.
+DAMAGED = re.compile(r"reading the append only file ([\w.-]+)")
 ADDRESS = re.compile(r"redis://:[0-9a-f]{64}@127\.0\.0\.1:[0-9]+/0")
 
 CONFIGURATION = """\
@@ -206,8 +209,25 @@ def _try(folder: Path, data: int, deadline: float) -> subprocess.Popen[bytes] | 
         time.sleep(0.01)
     code = child.reap(server)
     if _is_free(parts.port or 0):
+        _explain_damage(folder)
         raise Failed(f"Valkey has ended with exit code {code}, see {folder / 'valkey.log'}.")
     return None
+
+
+def _explain_damage(folder: Path) -> None:
+    """Raise Failed with what to do if the server has just ended because its append-only file is damaged."""
+    # The last start's lines are the last of the log.
+    log = (folder / "valkey.log").read_text(errors="replace").splitlines()[-3:]
+    found = [match for line in log if (match := DAMAGED.search(line))]
+    if not found:
+        return
+    file = folder / "appendonlydir" / found[-1][1]
+    # The server's program is also the one that repairs its files, under another name.
+    tool = folder / "valkey-check-aof"
+    tool.unlink(missing_ok=True)
+    tool.symlink_to(_binary())
+    repair = shlex.join([str(tool), "--fix", str(file)])
+    raise Failed(f"Valkey's file {file} is damaged. Keep what is before the damage with: {repair}")
 
 
 def _binary() -> str:

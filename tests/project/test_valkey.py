@@ -279,7 +279,40 @@ def test_a_server_that_cannot_start_says_where_to_look(var_dir: Path) -> None:
     valkey.ensure(var_dir)
     redis.Redis.from_url(valkey.url(var_dir)).set("a", "b")
     valkey.stop()
-    for part in (var_dir / "valkey" / "appendonlydir").glob("*.incr.aof"):
-        part.write_bytes(b"nonsense\r\n" * 10)
+    (var_dir / "valkey" / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
     with pytest.raises(valkey.Failed, match=r"^Valkey has ended with exit code 1, see .*valkey\.log\.$"):
         valkey.ensure(var_dir)
+
+
+def test_a_damaged_file_is_repaired_by_the_command_that_the_error_names(var_dir: Path) -> None:
+    """What was written before the damage is kept; the command needs nothing that is not installed with us."""
+    valkey.ensure(var_dir)
+    client = redis.Redis.from_url(valkey.url(var_dir))
+    for n in range(100):
+        client.set(f"key {n}", "x" * 50)
+    valkey.stop()
+    (file,) = (var_dir / "valkey" / "appendonlydir").glob("*.incr.aof")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:3000] + bytes(200) + whole[3200:])
+    with pytest.raises(valkey.Failed) as failed:
+        valkey.ensure(var_dir)
+    said, _, command = str(failed.value).partition(" with: ")
+    assert said == f"Valkey's file {file} is damaged. Keep what is before the damage"
+    assert "\n" not in command
+    subprocess.run(command, shell=True, input=b"y\n", stdout=subprocess.DEVNULL, check=True)
+    valkey.ensure(var_dir)
+    assert client.get("key 0") == b"x" * 50
+    assert 20 < client.dbsize() < 100
+
+
+def test_a_file_whose_end_is_missing_is_no_matter(var_dir: Path) -> None:
+    """As a loss of power leaves it."""
+    valkey.ensure(var_dir)
+    client = redis.Redis.from_url(valkey.url(var_dir))
+    client.set("first", "yes")
+    client.set("last", "yes")
+    valkey.stop()
+    (file,) = (var_dir / "valkey" / "appendonlydir").glob("*.incr.aof")
+    file.write_bytes(file.read_bytes()[:-7])
+    valkey.ensure(var_dir)
+    assert client.get("first") == b"yes"
