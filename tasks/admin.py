@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.contrib import admin
+from django.db.models import Q
 
-from tasks.models import Attempt, Delivery
+from tasks import gateways
+from tasks.models import Attempt, Delivery, Report
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from django.http import HttpRequest
 
     Tries = admin.TabularInline[Attempt, Delivery]
@@ -31,6 +35,7 @@ class AttemptInline(Tries):
         "detail",
         "started_at",
         "ended_at",
+        "reports",
     )
     extra = 0
     can_delete = False
@@ -38,6 +43,26 @@ class AttemptInline(Tries):
     def has_add_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
         """Nobody adds one by hand."""
         return False
+
+    @admin.display(description="reports")
+    def reports(self, attempt: Attempt) -> str:
+        """Return what the provider reported later, in order, each report with its code and what it means."""
+        return "; ".join(_told(report) for report in _reports(attempt)) or "-"
+
+
+def _reports(attempt: Attempt) -> QuerySet[Report]:
+    """Return an attempt's reports: by the provider's id, or by our reference if the send's answer was lost."""
+    named = Q(provider_id=attempt.provider_id) if attempt.provider_id else Q(reference=attempt.delivery_id)
+    return Report.objects.filter(named, gateway=attempt.gateway).order_by("received_at")
+
+
+def _told(report: Report) -> str:
+    if report.delivered:
+        return f"delivered ({report.provider_code or 'no code'})"
+    # A gateway that the site had once has no table any more.
+    known = report.gateway in settings.GATEWAYS
+    reason = gateways.report_reason(report.gateway, report.provider_code) if known else ""
+    return f"failed ({', '.join(filter(None, (report.provider_code or 'no code', reason)))})"
 
 
 @admin.register(Delivery)

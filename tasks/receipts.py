@@ -75,7 +75,7 @@ def take(gateway: str, receipt: Receipt) -> None:
         logger.info("a report of %s is kept: its message is not known yet", gateway)
     else:
         reason = gateways.report_reason(gateway, receipt.provider_code)
-        delivery.reported(attempt.pk, delivered=receipt.delivered, reason=reason)
+        delivery.reported(attempt.pk, delivered=receipt.delivered, reason=reason, code=receipt.provider_code)
 
 
 def _attempt(gateway: str, receipt: Receipt) -> Attempt | None:

@@ -20,6 +20,7 @@ from tasks.delivery.events import CHANGED, group
 from tasks.delivery.transitions import RETRY_DELAY, next_state, repeats_safely
 from tasks.gateways import Answer, Outcome, Reason
 from tasks.models import WAITING, Attempt, Delivery, Report, State
+from tasks.routing import circuit_breaker
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ def record(claim: Claim, answer: Answer) -> State:
     if answer.provider_id:
         for report in REPORTS.objects(Report, gateway=claim.gateway, provider_id=answer.provider_id):
             reason = gateways.report_reason(claim.gateway, report.provider_code)
-            state = reported(claim.token, delivered=report.delivered, reason=reason) or state
+            code = report.provider_code
+            state = reported(claim.token, delivered=report.delivered, reason=reason, code=code) or state
     return state
 
 
@@ -136,34 +138,43 @@ def _ended(claim: Claim, answer: Answer, state: State) -> None:
     push(group(delivery.browser), CHANGED)
 
 
-def reported(token: str, *, delivered: bool, reason: Reason = Reason.NUMBER) -> State | None:
-    """Apply a provider's report of one attempt; `reason` is why it failed.
+def reported(token: str, *, delivered: bool, reason: Reason = Reason.NUMBER, code: str = "") -> State | None:
+    """Log a provider's report of one attempt, count it for the gateway's circuit breaker, and apply it.
 
-    Return the new state, or None if the report changes nothing.
+    `code` is the provider's own word for the outcome, and `reason` what it means if the attempt failed. Return the new
+    state, or None if the report changes nothing.
     """
     attempt = Attempt.objects.select_related("delivery").get(pk=token)
-    row = Delivery.objects.filter(pk=attempt.delivery_id)
     delivery = attempt.delivery
+    if not delivery.decoy:
+        circuit_breaker.note_report(attempt.gateway, token, delivered=delivered, reason=reason)
+    state = _apply(attempt, delivered=delivered, reason=reason)
+    said = State.DELIVERED if delivered else State.FAILED
+    why = ", ".join(filter(None, (code, "" if delivered else reason))) or "no code"
+    words = "delivery %s attempt %d by %s: reported %s (%s)%s"
+    unchanged = "" if state else ", which changes nothing"
+    logger.info(words, delivery.pk[:8], attempt.n, attempt.gateway, said, why, unchanged)
+    if state:
+        push(group(delivery.browser), CHANGED)
+    return state
+
+
+def _apply(attempt: Attempt, *, delivered: bool, reason: Reason) -> State | None:
+    """Move a delivery on as a report of one of its attempts says. Return its new state, or None if it stays."""
+    delivery = attempt.delivery
+    row = Delivery.objects.filter(pk=delivery.pk)
     if delivered:
         # It is on the handset, so this overrides every earlier state.
         moved = row.exclude(state=State.DELIVERED).update(state=State.DELIVERED, reason=Reason.NONE, delivered_at=Now())
-        state = State.DELIVERED
-    else:
-        # Another attempt may have reached the handset.
-        others = delivery.tries.filter(outcome__in=[Outcome.ACCEPTED, Outcome.UNKNOWN]).exclude(pk=token)
-        if others.exists():
-            return None
-        moved = row.filter(state__in=[State.SENT, State.UNKNOWN]).update(
-            state=State.FAILED, reason=reason, resend_at=Now()
-        )
-        state = State.FAILED
-    if not moved:
+        return State.DELIVERED if moved else None
+    # Another attempt may have reached the handset.
+    if delivery.tries.filter(outcome__in=[Outcome.ACCEPTED, Outcome.UNKNOWN]).exclude(pk=attempt.pk).exists():
         return None
-    if state == State.FAILED:
-        cooldown.release(delivery.mobile, delivery.pk)
-    logger.info("delivery %s attempt %d by %s: reported %s", delivery.pk[:8], attempt.n, attempt.gateway, state)
-    push(group(delivery.browser), CHANGED)
-    return state
+    sent = row.filter(state__in=[State.SENT, State.UNKNOWN])
+    if not sent.update(state=State.FAILED, reason=reason, resend_at=Now()):
+        return None
+    cooldown.release(delivery.mobile, delivery.pk)
+    return State.FAILED
 
 
 def _finish(delivery: Delivery, claim: Claim, answer: Answer) -> State:

@@ -6,14 +6,18 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tasks import delivery
+from tasks.routing import circuit_breaker
 from tests.support.numbers import number
 from tests.support.provider import Provider
 from tests.support.providers.aliyun import Aliyun
 from tests.support.providers.fake import Request
 from tests.support.stack import Stack, wait_until
+
+SECRET = "a-secret-of-thirty-two-letters-00"
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,13 +49,28 @@ class Site:
         newest = self.stack.deliveries()[-1]["id"]
         return [attempt["gateway"] for attempt in self.stack.attempts() if attempt["delivery_id"] == newest]
 
+    def send(self) -> str:
+        """Send a code to a new number, and return its delivery's id."""
+        assert self.stack.person().ask(number()).status_code == 202
+        delivery_id: str = self.stack.wait_for_state("sent")["id"]
+        return delivery_id
+
+    def report(self, delivery_id: str, code: str = "") -> None:
+        """Report a message of the first provider as failed with this code, or else as delivered."""
+        [sms] = [sms for sms in self.first.sent if sms.req_id == delivery_id]
+        [post] = self.first.reports(sms, delivered=not code)
+        body = post.body.replace(b"UNDELIV", code.encode())
+        address = f"{self.stack.url}/receipts/yuntongxun/{SECRET}/"
+        assert httpx.post(address, content=body, headers=post.headers, timeout=30).status_code == 200
+
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The site that these tests share."""
     with Provider() as first, WaitingAliyun() as second:
         settings = {**first.settings, **second.settings, "SMS_GATEWAYS": "yuntongxun,aliyun", "SMS_REGIONS": "CN,HK"}
-        with Stack(tmp_path_factory.mktemp("site"), **settings, SMS_ROUTES="HK:aliyun") as stack:  # type: ignore[arg-type]
+        settings |= {"SMS_ROUTES": "HK:aliyun", "YUNTONGXUN_RECEIPT_SECRET": SECRET, "ADMIN": "1"}
+        with Stack(tmp_path_factory.mktemp("site"), **settings) as stack:  # type: ignore[arg-type]
             yield Site(stack, first, second)
 
 
@@ -133,6 +152,61 @@ def test_a_provider_that_has_rested_is_tried_again_and_comes_back(site: Site) ->
     site.stack.wait_for_state("sent")
     assert site.gateways() == ["yuntongxun"]
     assert not site.stack.redis.exists("latchkey:circuit:yuntongxun:faults")
+
+
+# The account has no balance. Found out after the message was accepted, it is in a report.
+NO_BALANCE = "160014"
+
+
+def test_a_provider_that_accepts_everything_and_delivers_nothing_rests_as_well(site: Site) -> None:
+    for _ in range(circuit_breaker.REPORTS):
+        delivery_id = site.send()
+        assert site.gateways() == ["yuntongxun"]
+        site.report(delivery_id, NO_BALANCE)
+    site.send()
+    assert site.gateways() == ["aliyun"]
+    said = site.stack.manage("gateways")
+    assert "yuntongxun: circuit open" in said
+    assert f"{circuit_breaker.REPORTS} in reports" in said
+    assert "gateway yuntongxun reported 5 failures in a row" in site.stack.logs()
+
+
+def test_a_delivered_message_between_such_reports_keeps_the_provider(site: Site) -> None:
+    for _ in range(circuit_breaker.REPORTS - 1):
+        site.report(site.send(), NO_BALANCE)
+    site.report(site.send())
+    site.report(site.send(), NO_BALANCE)
+    site.send()
+    assert site.gateways() == ["yuntongxun"]
+
+
+@pytest.mark.parametrize("code", ["UNDELIV", "160050", "160061"])
+def test_reports_that_blame_a_handset_or_a_country_do_not_count_for_the_circuit(site: Site, code: str) -> None:
+    for _ in range(circuit_breaker.REPORTS):
+        site.report(site.send(), code)
+    site.send()
+    assert site.gateways() == ["yuntongxun"]
+
+
+def test_the_same_report_again_is_counted_once(site: Site) -> None:
+    delivery_id = site.send()
+    for _ in range(circuit_breaker.REPORTS):
+        site.report(delivery_id, NO_BALANCE)
+    site.send()
+    assert site.gateways() == ["yuntongxun"]
+
+
+def test_the_code_of_a_report_is_in_the_log_and_in_the_admin(site: Site) -> None:
+    delivery_id = site.send()
+    site.report(delivery_id, NO_BALANCE)
+    assert f"delivery {delivery_id[:8]} attempt 1 by yuntongxun: reported failed ({NO_BALANCE}, operator)\n" in (
+        site.stack.logs()
+    )
+    site.stack.user("operator", password="a long enough password", is_staff=True, is_superuser=True)
+    operator = site.stack.person()
+    operator.login("operator", "a long enough password")
+    page = operator.get(f"/admin/tasks/delivery/{delivery_id}/change/").text
+    assert f"failed ({NO_BALANCE}, operator)" in page
 
 
 def test_when_every_provider_is_down_the_first_whose_turn_it_is_gets_another_try(site: Site) -> None:

@@ -158,6 +158,18 @@ def test_no_row_of_the_table_is_left_out_of_the_test_above() -> None:
 
 
 @pytest.mark.parametrize(
+    ("codes", "reason"),
+    [
+        ("30010 30018 30024 30033 30034 30035", OPERATOR),
+        ("30001 30017 30022 30023 30027 30036 30410", NONE),
+        ("30005 30006 undelivered failed", NUMBER),
+    ],
+)
+def test_a_report_is_read_by_the_same_table(codes: str, reason: Reason) -> None:
+    assert {code: Twilio().report_reason(code) for code in codes.split()} == dict.fromkeys(codes.split(), reason)
+
+
+@pytest.mark.parametrize(
     ("name", "value", "code"),
     [
         ("TWILIO_ACCOUNT_SID", "nobody", "20003"),

@@ -39,8 +39,8 @@ class Command(BaseCommand):
             said = f"open, tried again in {state.open_for} s" if state.open_for else "closed"
             row = counts.get(name, {"n": 0, "accepted": 0, "unknown": 0})
             self.stdout.write(
-                f"{name}: circuit {said}, {state.faults} faults in a row; last hour {row['n']} attempts, "
-                f"{row['accepted']} accepted, {row['unknown']} unknown"
+                f"{name}: circuit {said}, {state.faults} faults in a row, {state.reports} in reports; "
+                f"last hour {row['n']} attempts, {row['accepted']} accepted, {row['unknown']} unknown"
             )
         for region, chain in settings.SMS_ROUTES.items():
             self.stdout.write(f"{region}: {' then '.join(chain)}")
