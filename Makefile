@@ -20,7 +20,7 @@ catalogues := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/django.po))
 lock := $(py) -m uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 # What fuzz and scan get for themselves, and the peers of bench, which have our versions of what they share with us.
-tools = for of in tests/tools/fuzz tests/tools/scan bench; do \
+tools = for of in tests/tools/fuzz tests/tools/scan tests/tools/oracles bench; do \
 	$(subst pyproject.toml,$$of/requirements.txt,$(lock)) -o $$of/requirements.lock $(1) \
 	$$([ $$of != bench ] || echo -c requirements.lock) || exit 1; done
 

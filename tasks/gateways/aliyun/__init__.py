@@ -148,11 +148,11 @@ def _request(message: Message) -> Request:
     # end up in access logs.
     content = urlencode(
         {
+            "OutId": message.reference,
             "PhoneNumbers": _number(message.to),
             "SignName": settings.ALIYUN_SIGN_NAME,
             "TemplateCode": settings.ALIYUN_TEMPLATE_CODE,
             "TemplateParam": json.dumps({"code": message.code}),
-            "OutId": message.reference,
         }
     ).encode()
     base = settings.ALIYUN_BASE_URL.rstrip("/")

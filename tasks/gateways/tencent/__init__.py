@@ -181,8 +181,8 @@ def _request(message: Message) -> Request:
     body = {
         "PhoneNumberSet": [number],
         "SmsSdkAppId": settings.TENCENT_SDK_APP_ID,
-        "SignName": settings.TENCENT_SIGN_NAME,
         "TemplateId": settings.TENCENT_TEMPLATE_ID,
+        "SignName": settings.TENCENT_SIGN_NAME,
         "TemplateParamSet": [message.code, str(message.minutes)],
         "SessionContext": message.reference,
     }
