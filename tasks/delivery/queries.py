@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from project.sql import Statement, utc
@@ -41,8 +42,13 @@ def mark_used(delivery: Delivery) -> None:
 
 
 def move(before: str, after: str) -> None:
-    """Hand the unused requests of a browser over to its new id."""
-    Delivery.objects.filter(browser=before, used_at=None, created_at__gt=ago(HOUR)).update(browser=after)
+    """Hand the unused requests of a browser over to its new id, except those from before a code that it has used.
+
+    A visitor who has come in by a code is done with what they requested earlier: a mistyped number, for example.
+    """
+    used_later = Delivery.objects.filter(browser=before, used_at__isnull=False, created_at__gt=OuterRef("created_at"))
+    unused = Delivery.objects.filter(browser=before, used_at=None, created_at__gt=ago(HOUR))
+    unused.exclude(Exists(used_later)).update(browser=after)
 
 
 def latest(browser: str) -> Delivery | None:

@@ -163,6 +163,35 @@ def test_who_has_signed_in_with_it_takes_nothing_back(stack: Stack) -> None:
     assert person.username
 
 
+def test_who_has_signed_in_is_not_shown_what_they_requested_before(stack: Stack) -> None:
+    """A mistyped number: its request would come back with the sign-in, for up to an hour."""
+    person, mistyped, mobile = stack.person(), number(), number()
+    for each in (mistyped, mobile):
+        assert person.ask(each).status_code == 202
+        code = stack.phone.code_for(each)
+    tab = person.open()
+    tab.wait_for("delivery", state="sent")
+    assert person.enter(code).status_code == 200
+    assert person.state["state"] is None
+    for page in (person.get("/login/"), person.get("/")):
+        shown = leaves(page.text).get("delivery", {})
+        assert shown.get("data-state", "") == ""
+        assert mistyped[-4:] not in page.text
+    fresh = person.open()
+    fresh.wait_for("account", user=person.username)
+    assert fresh.leaves["delivery"]["data-state"] == ""
+    assert [state for page in (tab, fresh) for state, _ in page.history if state] == ["sent"]
+
+
+def test_a_request_under_way_is_shown_after_a_sign_in_by_password(stack: Stack) -> None:
+    """Only what is older than a used code stays behind."""
+    stack.user("ann-moves", password="correct horse battery")
+    person = stack.person()
+    person.ask(number())
+    assert person.login("ann-moves", "correct horse battery").status_code == 200
+    assert person.state["state"] in {"queued", "sending", "sent"}
+
+
 def test_a_page_that_is_behind_takes_nothing_newer_back(stack: Stack) -> None:
     person, old, new = stack.person(), number(), number()
     person.ask(old)
