@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.utils.translation import get_language_info
 
 from accounts import phone_numbers
-from accounts.live.state import SOCKET, State, state_of_request
-from accounts.sessions import browser_id
+from accounts.live.state import SOCKET, State, browser_of_request, state_of_request
+from accounts.sessions import browser_id, ended_visitor
 
 # The sockets of pages that show more than the shared one, by URL name.
 SOCKETS = {"dev_phone": "/ws/dev/phone/", "dev_queue": "/ws/dev/queue/"}
@@ -52,7 +52,8 @@ def _state(request: HttpRequest) -> State:
         return state_of_request(request)
     socket = SOCKETS.get(request.resolver_match.url_name or "", SOCKET)
     if browser_id.of(request.session) is None:
-        browser_id.plant(request.session)
-        # A new browser id has no delivery and no cooldown.
-        return State(socket=socket)
+        browser_of_request(request)
+        if not ended_visitor(request):
+            # A new browser id has no delivery and no cooldown.
+            return State(socket=socket)
     return state_of_request(request, socket=socket)

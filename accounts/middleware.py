@@ -36,10 +36,17 @@ class SessionMiddleware(DjangoSessionMiddleware):
     replaces it.
     """
 
+    def process_request(self, request: HttpRequest) -> None:
+        """Open the session that the cookie names."""
+        super().process_request(request)
+        request.session.of_request = True  # type: ignore[attr-defined]
+
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # type: ignore[override]
         """Save the session, unless the request only reads."""
         session = request.session
-        if request.path in READERS or session.is_empty():
+        # A page that polls with the cookie of a visitor who has ended would never have a socket: it gets another.
+        only_reads = request.path in READERS and not sessions.ended_visitor(request)
+        if only_reads or session.is_empty():
             patch_vary_headers(response, ("Cookie",))
             return response
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import auth
@@ -18,10 +18,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import codes, messages, responses, sessions
 from accounts.backends import claim_of
-from accounts.codes import cooldown_cookie
+from accounts.codes import cooldown_cookie, repetition
 from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, WithdrawForm, sent
 from accounts.live.render import leaves
-from accounts.live.state import SESSION_CHANGED, WAIT_CHANGED, state_of_request, state_of_row
+from accounts.live.state import SESSION_CHANGED, WAIT_CHANGED, browser_of_request, state_of_request, state_of_row
 from accounts.models import User
 from accounts.phone_numbers import masked
 from accounts.sessions import browser_id
@@ -85,7 +85,7 @@ def code(request: Request) -> HttpResponse:
     if not form.is_valid():
         word, field = form.fault()
         return responses.refusal(request, word, place="code", field=field, text=form.why())
-    own = browser_id.plant(request.session)
+    own = browser_of_request(request)
     try:
         proven = _is_proven(form)
         row = codes.issue(
@@ -144,15 +144,18 @@ def login_code(request: Request) -> HttpResponse:
     if not form.is_valid():
         word, field = form.fault()
         return responses.refusal(request, word, place="verify", field=field, text=form.why())
+    entered: dict[str, Any] = {
+        "browser": browser_of_request(request),
+        "code": form.cleaned_data["code"],
+        "mobile": form.cleaned_data["mobile"],
+        "address": hashed_address(request),
+        "is_own": partial(known_devices.knows_number, request),
+    }
     try:
-        verified = codes.check(
-            browser=browser_id.plant(request.session),
-            purpose="login",
-            code=form.cleaned_data["code"],
-            mobile=form.cleaned_data["mobile"],
-            address=hashed_address(request),
-            is_own=partial(known_devices.knows_number, request),
-        )
+        try:
+            verified = codes.check(purpose="login", **entered)
+        except codes.Expired:
+            verified = repetition.check(request, **entered)
     except codes.Wrong as wrong:
         return responses.refusal(request, "SMS_CODE_WRONG", place="verify", field="code", tries_left=wrong.tries_left)
     except codes.Expired:
@@ -166,7 +169,7 @@ def login_code(request: Request) -> HttpResponse:
     user = auth.authenticate(request, verified=verified)
     if user is None:
         return responses.refusal(request, "NO_ACCOUNT", place="verify")
-    return _signed_in(request, user, form)
+    return _signed_in(request, user, form, verified)
 
 
 @never_cache
@@ -189,6 +192,9 @@ def logout(request: Request) -> HttpResponse:
 @require_safe
 def state(request: Request) -> HttpResponse:
     """Return the live leaves to a page whose socket is down, or the state to a program."""
+    if browser_id.of(request.session) is None and sessions.ended_visitor(request):
+        # The page that polls has no socket, and would not get one with this cookie.
+        browser_of_request(request)
     now = state_of_request(request)
     if responses.wants_json(request):
         return JsonResponse({"code": "OK", "errmsg": "", "username": now.username, **now.as_json()})
@@ -240,7 +246,7 @@ def _counts_as_proven(form: Form) -> bool:
         return True
 
 
-def _signed_in(request: Request, user: User, form: Form) -> HttpResponse:
+def _signed_in(request: Request, user: User, form: Form, verified: codes.Verified | None = None) -> HttpResponse:
     """Sign the user in, set the cookies, notify the other tabs, and redirect."""
     before = browser_id.of(request.session)
     key = request.session.session_key
@@ -251,6 +257,9 @@ def _signed_in(request: Request, user: User, form: Form) -> HttpResponse:
         own = browser_id.replant(request.session)
         if before:
             delivery.move(before, own)
+        if verified:
+            request.session.unread_code = verified.delivery  # type: ignore[attr-defined]
+            repetition.allow(verified, sessions.hashed(request.session.session_key or ""))
     age = settings.REMEMBERED_AGE if form.cleaned_data["remembered"] else None
     # 0: the cookie ends with the browser.
     request.session.set_expiry(age or 0)

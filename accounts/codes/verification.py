@@ -19,6 +19,7 @@ from tasks.models import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class Verified:
     """The proof that this browser holds this number. Only `check` makes one, and only once for a code."""
 
     mobile: str
+    # Of the delivery.
+    delivery: str = ""
 
 
 def check(
@@ -54,28 +57,39 @@ def check(
         if row is None:
             raise Expired
         with transaction.atomic():
-            tries_left, guess = _compare(row, code, address, mobile, own=is_own(row.mobile))
+            tries_left, guess = compare(row, code, address, mobile, own=is_own(row.mobile))
     except (redis.Unavailable, DatabaseError) as error:
         logger.warning("code not checked: %s", outage.name(error))
         raise Unavailable from error
     if not tries_left:
         _close(challenge, row.pk)
     if tries_left is None:
-        return Verified(row.mobile)
+        return Verified(row.mobile, row.pk)
     guess.was_wrong()
     logger.info("code of delivery %s refused: wrong, %d left", row.pk[:8], tries_left)
     raise Wrong(tries_left)
 
 
-def _compare(
-    row: Delivery, code: str, address: str, mobile: str | None, *, own: bool
+def compare(
+    row: Delivery,
+    code: str,
+    address: str,
+    mobile: str | None,
+    *,
+    own: bool,
+    used_between: tuple[timedelta, timedelta] | None = None,
 ) -> tuple[int | None, failed_attempts.FailedAttempt]:
     """Count a guess, then compare it. Returns None if it is right, else how many are left. Runs in a transaction.
+
+    `used_between`: the code has been used already, at least and at most so long ago.
 
     Raises Expired, and what failed_attempts.begin raises: then the guess was neither counted nor compared.
     """
     # The row is the referee: of 64 guesses at once five pass here, and of two tabs with the right code one does.
-    count = delivery.count_guess(row, most=settings.SMS_MAX_TRIES)
+    if used_between:
+        count = delivery.count_repeat(row, *used_between, most=settings.SMS_MAX_TRIES)
+    else:
+        count = delivery.count_guess(row, most=settings.SMS_MAX_TRIES)
     if count is None:
         raise Expired
     guess = failed_attempts.begin("code", row.mobile, address, own=own)

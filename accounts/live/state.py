@@ -10,10 +10,10 @@ from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
-from accounts.codes import cooldown_cookie
+from accounts.codes import cooldown_cookie, repetition
 from accounts.models import User
 from accounts.phone_numbers import masked
-from accounts.sessions import SessionStore, browser_id, has_ended, visitor
+from accounts.sessions import SessionStore, browser_id, ended_visitor, has_ended, visitor
 from tasks import delivery
 from tasks.delivery import MAX_ATTEMPTS, delivery_times
 from tasks.models import Delivery
@@ -129,6 +129,18 @@ def _under_way(row: Delivery, now: datetime) -> tuple[int, int]:
     return max(1, round(seconds)), max(0, round((now - row.sent_at).total_seconds()))
 
 
+def browser_of_request(request: HttpRequest) -> str:
+    """Return the hash of the browser's id, which is created if there is none.
+
+    A visitor whose session has ended gets another id. The code that ended it goes along while it may be repeated.
+    """
+    own = browser_id.plant(request.session)
+    # Known now that the session is loaded.
+    if ended := ended_visitor(request):
+        repetition.hand_over(browser_id.hashed(ended), own)
+    return own
+
+
 def state_of_request(request: HttpRequest, *, socket: str = SOCKET) -> State:
     """Return the state of the browser that sent a request."""
     own = browser_id.of(request.session)
@@ -157,8 +169,8 @@ def visitor_of_session(key: str) -> Visitor | None:
     It only reads. Channels' own look-up ends a session signed with a former SECRET_KEY, and a handshake
     cannot hand out the new cookie that Django's would need.
     """
-    if visitor(key) and has_ended(key):
-        return None
+    if (unsigned := visitor(key)) is not None:
+        return None if has_ended(key) else Visitor(browser_id.hashed(unsigned), None)
     data = SessionStore(key).load()
     planted = data.get(browser_id.KEY)
     if not isinstance(planted, str):

@@ -9,7 +9,20 @@ of its own. browser_id.py tells which browser a session belongs to.
 from __future__ import annotations
 
 from accounts.sessions.keys import KEY, hashed, is_session
-from accounts.sessions.store import SessionStore, has_ended
+from accounts.sessions.store import SETTLE, SessionStore, end_unread, ended_visitor, has_ended, is_unread
 from accounts.sessions.visitors import VISITOR, visitor, visitor_key
 
-__all__ = ["KEY", "VISITOR", "SessionStore", "has_ended", "hashed", "is_session", "visitor", "visitor_key"]
+__all__ = [
+    "KEY",
+    "SETTLE",
+    "VISITOR",
+    "SessionStore",
+    "end_unread",
+    "ended_visitor",
+    "has_ended",
+    "hashed",
+    "is_session",
+    "is_unread",
+    "visitor",
+    "visitor_key",
+]

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -30,16 +31,35 @@ if TYPE_CHECKING:
 
     from django.contrib.sessions.base_session import AbstractBaseSession
     from django.db.models import QuerySet
+    from django.http import HttpRequest
 
 # The content of a row whose session continues under another key: "moved" in base64, then that key's hash. No signed
 # content starts with it.
 MOVED = "bW92ZWQ:"
 # How long that row is kept. A request with the old key has ended by then.
 MOVED_FOR = timedelta(minutes=5)
+# "unread" in base64, a code's delivery, and the content: the session that the code has made, until a request has come
+# with its key.
+UNREAD = "dW5yZWFk:"
+# How long the answer to a sign-in may be on its way. A request with the former cookie may have been sent before it
+# came, and a new cookie would take the place of the one that the sign-in has brought.
+SETTLE = timedelta(seconds=2)
 
 
 # Runs with each request of a signed-in user, and each time an open page reads its state.
 ROW = Statement("SELECT * FROM django_session WHERE session_key = %(key)s AND expire_date > {now}")
+
+
+# A visitor's session that has ended has a row as well, for as long as its cookie would be good.
+ENDED = "ZW5kZWQ:"
+END = Statement("""
+    INSERT INTO django_session (session_key, session_data, expire_date) VALUES (%(key)s, %(ended)s, {now + life})
+    ON CONFLICT (session_key) DO NOTHING
+""")
+SETTLED = Statement("""
+    SELECT 1 FROM django_session
+    WHERE session_key = %(key)s AND expire_date > {now} AND expire_date < {now + life_since_settled}
+""")
 
 
 def _alive(key: str) -> QuerySet[Any]:
@@ -47,11 +67,26 @@ def _alive(key: str) -> QuerySet[Any]:
 
 
 def has_ended(key: str) -> bool:
-    """Tell whether a visitor's session has ended, usually with a login.
-
-    Only sockets need this. A request with such a cookie is treated as a stranger's.
-    """
+    """Tell whether a visitor's session has ended, usually with a login. For sockets; `load` sees to requests."""
     return _alive(hashed(key)).exists()
+
+
+def is_unread(name: str, code: str) -> bool:
+    """Tell whether no request has come yet with the session of this name (hash) that this code's sign-in has made."""
+    return _unread(name, code).exists()
+
+
+def end_unread(name: str, code: str) -> bool:
+    """End that session, unless a request has come with it. Return whether it was ended: the row is the referee."""
+    return bool(_unread(name, code).delete()[0])
+
+
+def _unread(name: str, code: str) -> QuerySet[Any]:
+    return _alive(name).filter(session_data__startswith=f"{UNREAD}{code}:")
+
+
+def _cookie_life() -> timedelta:
+    return timedelta(seconds=settings.SESSION_COOKIE_AGE)
 
 
 def _end(name: str) -> None:
@@ -67,6 +102,11 @@ def _end(name: str) -> None:
         name = row.session_data.removeprefix(MOVED) if row.session_data.startswith(MOVED) else ""
 
 
+def ended_visitor(request: HttpRequest) -> str | None:
+    """Return the browser id in a request's cookie if it is that of a visitor whose session ended a while ago."""
+    return getattr(request.session, "ended", None)
+
+
 class SessionStore(db.SessionStore):
     """Django's store in the database, with the hash of the key wherever Django writes or looks up the key.
 
@@ -77,6 +117,12 @@ class SessionStore(db.SessionStore):
 
     # True while Django looks up the user: nothing is moved or ended.
     _only_read = False
+    # The delivery of the code that this request signs in with: the row tells until a request comes with its key.
+    unread_code = ""
+    # Whether this is a request's session: then a visitor's is looked up, in case it has ended.
+    of_request = False
+    # The browser id in the cookie of a visitor whose session ended a while ago.
+    ended: str | None = None
 
     def __init__(self, session_key: str | None = None) -> None:
         """Take the key in a browser's cookie."""
@@ -161,12 +207,25 @@ class SessionStore(db.SessionStore):
     def load(self) -> dict[str, Any]:
         """Return what the session holds: from the key, or from its row."""
         planted = visitor(self.session_key)
-        return {browser_id.KEY: planted} if planted else super().load()
+        return self._load_visitor(planted) if planted else super().load()
 
     async def aload(self) -> dict[str, Any]:
         """Return what the session holds."""
         planted = visitor(self.session_key)
-        return {browser_id.KEY: planted} if planted else await super().aload()
+        return await sync_to_async(self._load_visitor)(planted) if planted else await super().aload()
+
+    def _load_visitor(self, planted: str) -> dict[str, Any]:
+        """Return what a visitor's cookie holds. One that has ended is nobody's: a page gives them another.
+
+        The answer to the sign-in that ended it may have been lost, and a browser that went on with this cookie would
+        have no socket.
+        """
+        if self.of_request and SETTLED.row(
+            key=hashed(self.session_key or ""), life_since_settled=_cookie_life() - SETTLE
+        ):
+            self.ended, self._session_key = planted, None
+            return {}
+        return {browser_id.KEY: planted}
 
     def save(self, must_create: bool = False) -> None:
         """Write the row, if the session holds more than the key can."""
@@ -193,10 +252,21 @@ class SessionStore(db.SessionStore):
 
     def _get_session_from_db(self) -> AbstractBaseSession | None:
         for found in ROW.objects(self.model, key=hashed(self.session_key or "")):
+            if found.session_data.startswith(UNREAD):
+                return self._read_first(found)
             if not found.session_data.startswith(MOVED):
                 return found
         self._session_key = None
         return None
+
+    def _read_first(self, row: AbstractBaseSession) -> AbstractBaseSession | None:
+        """Record that a request has come with this session, and return its row, None if it was ended just now."""
+        content = row.session_data.removeprefix(UNREAD).split(":", 1)[1]
+        unread = self.model.objects.filter(session_key=row.session_key, session_data=row.session_data)
+        if not unread.update(session_data=content):
+            return self._get_session_from_db()
+        row.session_data = content
+        return row
 
     async def _aget_session_from_db(self) -> AbstractBaseSession | None:
         return await sync_to_async(self._get_session_from_db)()
@@ -214,13 +284,13 @@ class SessionStore(db.SessionStore):
         """Return the row to save."""
         row = super().create_model_instance(data)
         row.session_key = hashed(row.session_key)
+        if self.unread_code:
+            row.session_data = f"{UNREAD}{self.unread_code}:{row.session_data}"
         return row
 
     async def acreate_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
         """Return the row to save."""
-        row = await super().acreate_model_instance(data)
-        row.session_key = hashed(row.session_key)
-        return row
+        return await sync_to_async(self.create_model_instance)(data)
 
     def delete(self, session_key: str | None = None) -> None:
         """End a session: this one, unless another's key is given."""
@@ -228,8 +298,7 @@ class SessionStore(db.SessionStore):
         if key and KEY.fullmatch(key):
             _end(hashed(key))
         elif key and visitor(key):
-            over = self.model(session_key=hashed(key), session_data=self.encode({}), expire_date=self.get_expiry_date())
-            self.model.objects.bulk_create([over], ignore_conflicts=True)
+            END.run(key=hashed(key), ended=ENDED, life=_cookie_life())
 
     async def adelete(self, session_key: str | None = None) -> None:
         """End a session: this one, unless another's key is given."""

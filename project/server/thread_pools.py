@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import time
 from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
@@ -55,7 +56,9 @@ class Pool:
 
     def submit(self, call: Call, scope: Any, body: bytes) -> Future[None]:
         """Have a thread run a request whose body is there, and return what tells when it is done."""
-        return self.executor.submit(contextvars.copy_context().run, call.run, environ_of(scope, body))
+        environ = environ_of(scope, body)
+        environ["latchkey.arrived"] = time.monotonic()
+        return self.executor.submit(contextvars.copy_context().run, call.run, environ)
 
 
 class ThreadPools:

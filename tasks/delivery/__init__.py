@@ -18,7 +18,7 @@ from __future__ import annotations
 from tasks.clock import ago, ahead
 from tasks.delivery.claiming import LEASE, Claim, NotWritten, claim
 from tasks.delivery.events import ACCEPTED, CHANGED, group
-from tasks.delivery.queries import HOUR, count_guess, latest, mark_used, move
+from tasks.delivery.queries import HOUR, count_guess, count_repeat, latest, mark_used, move
 from tasks.delivery.recording import give_up, record, reported, why
 from tasks.delivery.transitions import MAX_ATTEMPTS, RETRY_DELAY, UNFINISHED, code_life, stopped, useful_life
 
@@ -37,6 +37,7 @@ __all__ = [
     "claim",
     "code_life",
     "count_guess",
+    "count_repeat",
     "give_up",
     "group",
     "latest",

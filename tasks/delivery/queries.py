@@ -22,6 +22,12 @@ GUESS = Statement("""
         AND guesses < %(most)s AND created_at > {now - life}
     RETURNING guesses
 """)
+REPEAT = Statement("""
+    UPDATE tasks_delivery SET guesses = guesses + 1
+    WHERE id = %(id)s AND used_at < {now - least} AND used_at > {now - longest} AND withdrawn_at IS NULL
+        AND guesses < %(most)s AND created_at > {now - life}
+    RETURNING guesses
+""")
 LATEST = Statement("""
     SELECT *, {now} AS now FROM tasks_delivery WHERE browser = %(browser)s ORDER BY created_at DESC LIMIT 1
 """)
@@ -33,6 +39,12 @@ def count_guess(delivery: Delivery, *, most: int) -> int | None:
     The row is locked until the transaction ends, so the next guess is counted after this one is decided.
     """
     counted = GUESS.row(id=delivery.pk, most=most, life=code_life())
+    return counted[0] if counted else None
+
+
+def count_repeat(delivery: Delivery, least: timedelta, longest: timedelta, *, most: int) -> int | None:
+    """Count a guess at a code that was used that long ago, as `count_guess` does at one that was not."""
+    counted = REPEAT.row(id=delivery.pk, most=most, least=least, longest=longest, life=code_life())
     return counted[0] if counted else None
 
 

@@ -17,7 +17,7 @@ from django.db.models.functions import Greatest, Now
 from django.db.utils import load_backend
 
 from accounts.models import Guesses, User
-from accounts.sessions.store import ROW
+from accounts.sessions.store import END, ENDED, ROW, SETTLED
 from accounts.throttling import failed_attempts
 from project.sql import Statement, utc
 from tasks import decoy
@@ -275,6 +275,40 @@ def test_a_guess_is_counted_under_the_orm_s_conditions(row: dict[str, Any]) -> N
         return counted[0] if counted else None
 
     same(by_sql, by_orm, Delivery)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"used_at": timedelta(seconds=1)},
+        {"used_at": timedelta(seconds=10), "guesses": 4},
+        {"used_at": timedelta(seconds=10), "guesses": 5},
+        {"used_at": timedelta(seconds=10), "withdrawn_at": YOUNG},
+        {"used_at": timedelta(seconds=10), "created_at": code_life() + A_MOMENT},
+        {"used_at": timedelta(seconds=40)},
+    ],
+)
+def test_a_guess_at_a_used_code_is_counted_under_the_orm_s_conditions(row: dict[str, Any]) -> None:
+    delivery = written(**row)
+    least, longest = timedelta(seconds=2), timedelta(seconds=30)
+
+    def by_orm() -> int | None:
+        used = Delivery.objects.filter(pk=delivery.pk, used_at__lt=ago(least), used_at__gt=ago(longest))
+        used = used.filter(withdrawn_at=None, guesses__lt=5, created_at__gt=ago(code_life()))
+        return Delivery.objects.get(pk=delivery.pk).guesses if used.update(guesses=F("guesses") + 1) else None
+
+    same(lambda: queries.count_repeat(delivery, least, longest, most=5), by_orm, Delivery)
+
+
+def test_a_visitor_s_session_that_ended_is_recorded_once() -> None:
+    day, moment = timedelta(days=1), timedelta(seconds=2)
+    for key, life in (("a" * 40, day), ("a" * 40, 2 * day), ("b" * 40, day - 2 * moment)):
+        END.run(key=key, ended=ENDED, life=life)
+    for key, settled in (("a" * 40, False), ("b" * 40, True), ("c" * 40, False)):
+        assert (SETTLED.row(key=key, life_since_settled=day - moment) is not None) is settled
+    [row] = Session.objects.filter(session_key="a" * 40)
+    assert abs(row.expire_date - datetime.now(UTC) - day) < A_MOMENT
 
 
 def test_the_newest_of_a_browser_is_the_orm_s_with_the_database_s_time_beside_it() -> None:
