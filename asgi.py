@@ -21,8 +21,10 @@ from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 
 from accounts.live.connection_limits import ConnectionLimits
+from accounts.live.polls import Polls
 from accounts.routing import websocket
 from accounts.throttling.client_ip import socket_address
+from project.live.handshakes import Handshakes
 from project.server import process
 from project.server.asgi_wrapper import AsgiWrapper, ThisMachineOnly
 from project.server.drain import Drain
@@ -33,12 +35,17 @@ WORKERS = 16
 # Threads that may hash a password: at most four hashes of 100 MiB at once, and one core is left for everything else.
 HASHERS = max(1, min(4, (os.cpu_count() or 2) - 1))
 
+handshakes = Handshakes(websocket)
+
 application = ProtocolTypeRouter(
     {
         "http": AsgiWrapper(
-            ThreadPools(django_application, workers=WORKERS, hashers=HASHERS, address_of=socket_address)
+            Polls(
+                ThreadPools(django_application, workers=WORKERS, hashers=HASHERS, address_of=socket_address),
+                handshakes,
+            )
         ),
-        "websocket": ConnectionLimits(websocket, settings.SOCKET_ORIGINS),
+        "websocket": ConnectionLimits(handshakes, settings.SOCKET_ORIGINS),
         "lifespan": process.lifespan,
     }
 )

@@ -22,7 +22,7 @@ from accounts.live import recheck, render, revocation
 from accounts.live.connection_limits import session_key
 from accounts.live.countdown import Countdown
 from accounts.live.heartbeat import Heartbeat
-from accounts.live.state import State, Visitor, state_of_row, visitor_of_session
+from accounts.live.state import State, Visitor, state_of_row, visitor_in_key, visitor_of_session
 from project import outage, redis
 from project.live.consumer import GONE, EventConsumer, read
 from tasks import delivery
@@ -98,7 +98,8 @@ class PageConsumer(EventConsumer):
         headers = dict(self.scope["headers"])
         self.key = session_key(headers)
         self.language = _language(headers)
-        visitor = await read(visitor_of_session, self.key) if self.key else None
+        # A visitor's key says whose it is. Whether it still holds, `snapshot` tells of everybody.
+        visitor = visitor_in_key(self.key) or (await read(visitor_of_session, self.key) if self.key else None)
         if visitor is None or not self.may_enter(visitor):
             await self.close()
             return

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import tests.support.environment  # noqa: F401
 from bench import client, report, sites
 from bench.clicks import Clicks
+from bench.comeback import Comeback
 from bench.deliveries import Deliveries
 from bench.figures import Pace, Requests
 from bench.growth import Growth
@@ -46,6 +47,7 @@ GROUPS: dict[str, Callable[[sites.Sites, Pace], Group]] = {
     "pushes": Pushes,
     "ticks": Ticks,
     "memory": Memory,
+    "comeback": Comeback,
     "hashing": Hashing,
     "deliveries": Deliveries,
     "queues": Queues,

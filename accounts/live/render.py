@@ -20,20 +20,19 @@ def leaves(state: State, *names: str) -> str:
     if "delivery" in names:
         # After it, for a page that leaves the same delivery alone.
         names = (*names, "waited")
-    return "\n".join(_leaf(name, state) for name in names)
+    shared = replace(
+        state, mobile=NUMBER if state.mobile else "", wait=0.0, username="", resend_at=None, expires_at=None
+    )
+    return "\n".join(_leaf(name, state, shared) for name in names)
 
 
-def _leaf(name: str, state: State) -> str:
+def _leaf(name: str, state: State, shared: State) -> str:
     """Return one leaf. Thousands of pages show the same few: only a name and a number are somebody's own."""
     if name == "account" and state.username:
         return _rendered.__wrapped__(name, state, "")
-    shared = replace(
-        state,
-        mobile=NUMBER if state.mobile else "",
+    if name == "countdown" and state.wait:
         # Nobody is shown a fraction. A countdown is in no other leaf, and in its own there is nothing else.
-        wait=state.seconds if name == "countdown" else 0.0,
-        username="", resend_at=None, expires_at=None,
-    )  # fmt: skip
+        shared = replace(shared, wait=state.seconds)
     return _rendered(name, shared, translation.get_language()).replace(NUMBER, escape(state.mobile))
 
 

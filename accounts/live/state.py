@@ -163,14 +163,20 @@ class Visitor:
         return self.user.username if self.user else ""
 
 
+def visitor_in_key(key: str) -> Visitor | None:
+    """Return the visitor whom the key of a session without a row names, ended or not, without asking the database."""
+    planted = visitor(key)
+    return Visitor(browser_id.hashed(planted), None) if planted else None
+
+
 def visitor_of_session(key: str) -> Visitor | None:
     """Return who a session belongs to now, None if it has ended: logged out, expired, deactivated, password changed.
 
     It only reads. Channels' own look-up ends a session signed with a former SECRET_KEY, and a handshake
     cannot hand out the new cookie that Django's would need.
     """
-    if (unsigned := visitor(key)) is not None:
-        return None if has_ended(key) else Visitor(browser_id.hashed(unsigned), None)
+    if named := visitor_in_key(key):
+        return None if has_ended(key) else named
     data = SessionStore(key).load()
     planted = data.get(browser_id.KEY)
     if not isinstance(planted, str):

@@ -68,7 +68,7 @@ def _alive(key: str) -> QuerySet[Any]:
 
 def has_ended(key: str) -> bool:
     """Tell whether a visitor's session has ended, usually with a login. For sockets; `load` sees to requests."""
-    return _alive(hashed(key)).exists()
+    return ROW.row(key=hashed(key)) is not None
 
 
 def is_unread(name: str, code: str) -> bool:

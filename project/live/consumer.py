@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -29,6 +31,9 @@ logger = logging.getLogger(__name__)
 INTERNAL_ERROR = 1011
 # What a server raises when the client has left in this instant: daphne, and any server by the standard (ASGI 2.4).
 GONE = (Disconnected, OSError)
+# An answer of Redis holds for so long. A page that is let in meanwhile is told of nothing by push until the layer has
+# subscribed again, and rechecks by itself.
+ANSWER_HOLDS_SECONDS = 1.0
 # `database_sync_to_async` runs the database reads of all sockets in one thread, where one slow query stops them all.
 READERS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="socket-reader")
 
@@ -52,6 +57,32 @@ def _ping() -> None:
     redis.client().ping()
 
 
+class RedisCheck:
+    """Asks whether Redis is there, once a second at most: a thousand handshakes at once ask one question."""
+
+    def __init__(self) -> None:
+        """Begin with no answer."""
+        self._asking: asyncio.Task[None] | None = None
+        self._answered_at = -math.inf
+
+    async def __call__(self) -> None:
+        """Return if Redis is there, or was less than a second ago. Raises redis.Unavailable."""
+        if time.monotonic() - self._answered_at < ANSWER_HOLDS_SECONDS:
+            return
+        if not self._asking or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask())
+        # Somebody else may be waiting for the same answer.
+        await asyncio.shield(self._asking)
+
+    async def _ask(self) -> None:
+        # In a thread of no pool of ours: a Redis that hangs is waited for.
+        await asyncio.to_thread(_ping)
+        self._answered_at = time.monotonic()
+
+
+check_redis = RedisCheck()
+
+
 class EventConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     """Handles one event at a time. Events are hints: of those that wait, only the newest of each type is kept."""
 
@@ -71,9 +102,8 @@ class EventConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Serve one socket until it has gone, and leave no group with its name in it."""
         try:
-            # One can still subscribe to a Redis that has just died, and would hear nothing. In a thread of no pool of
-            # ours: a Redis that hangs is waited for.
-            await asyncio.to_thread(_ping)
+            # One can still subscribe to a Redis that has just died, and would hear nothing.
+            await check_redis()
             await super().__call__(scope, partial(self._receive, receive), send)
         except self.unavailable as error:
             logger.warning("a socket was closed: %s", outage.name(error))

@@ -20,6 +20,9 @@ from project.server import daphne_body, headers
 # Seconds in which a request must be whole, from its first line on, unless --http-timeout says how many.
 RECEIVE_SECONDS = 30
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+# Seconds that daphne leaves us at least to answer a handshake; by itself it is five, however many wait before it. How
+# long one waits at most is for project/live/handshakes.py to say.
+HANDSHAKE_SECONDS = 20
 # A target in absolute form (RFC 9112, 3.2.2): scheme, authority, and what is asked for there.
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE)
 
@@ -63,6 +66,9 @@ class Request(daphne_body.Request):
         self.requestHeaders.removeHeader(b"sec-websocket-protocol")
         # Whatever --server-name says: no banner (ASVS 5.0, 13.4.6), on a handshake either.
         self.server.server_name = self.server.ws_factory.server = ""
+        self.server.websocket_connect_timeout = max(self.server.websocket_connect_timeout, HANDSHAKE_SECONDS)
+        # autobahn's clock for the same.
+        self.server.ws_factory.openHandshakeTimeout = self.server.websocket_connect_timeout
         processing = super().process()
         if self.transport is None:
             # daphne has handed the connection to the WebSocket protocol, and Twisted keeps this request as long as it.

@@ -1,11 +1,12 @@
-"""daphne's WebSocket protocol: stops reading from a client that floods a socket before or after it is open.
+"""daphne's WebSocket protocol: cuts off a client that floods a socket, and says 503 to a handshake that comes too soon.
 
 daphne reads as fast as a client writes. While a handshake waits for our answer it keeps every byte, and when we have
-closed a socket it reads on for a second, in which thirty floods at once held up everybody else.
+closed a socket it reads on for a second, in which thirty floods at once held up everybody else. It answers 403 to every
+handshake that is refused, and knows no `websocket.http.response`, the ASGI extension for another status.
 
 Saves: that memory and time, and 3 kB of an open page: copies of the handshake.
 Breaks if: daphne no longer looks up `WebSocketFactory.protocol` at each connection, or autobahn renames `consumeData`,
-`http_request_data`, `http_headers`, `closedByMe` or its states. Held by tests/project/test_hooks.py.
+`failHandshake`, `http_request_data`, `http_headers`, `closedByMe` or its states. Held by tests/project/test_hooks.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from daphne import ws_protocol
+
+from project.live.handshakes import TRY_AGAIN_LATER, retry_after
 
 # Bytes. A client that is not let in yet has nothing to say (RFC 6455, 4.1).
 BEFORE = 4096
@@ -31,6 +34,7 @@ class Protocol(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
     # daphne sets it when it asks the application whether this one may come in.
     request: Any = None
     came_after = 0
+    is_later = False
 
     def onOpen(self) -> None:  # noqa: N802  (autobahn's name)
         """Forget the handshake: autobahn keeps its headers twice more, and the scope needs none of its own."""
@@ -39,6 +43,22 @@ class Protocol(ws_protocol.WebSocketProtocol):  # type: ignore[misc]
         # This list is the scope's.
         self.clean_headers[:] = [pair for pair in self.clean_headers if pair[0] not in HANDSHAKE]
         super().onOpen()
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        """Do what the application says; note when it refuses a handshake for now only."""
+        self.is_later = self.state == self.STATE_CONNECTING and message.get("code") == TRY_AGAIN_LATER
+        super().handle_reply(message)
+
+    def failHandshake(  # noqa: N802  (autobahn's name)
+        self,
+        reason: str,
+        code: int = 400,
+        responseHeaders: list[tuple[str, str]] | None = None,  # noqa: N803
+    ) -> None:
+        """Refuse a handshake: with 503 and a time to wait if it may come again."""
+        if self.is_later:
+            reason, code, responseHeaders = "Service Unavailable", 503, [("Retry-After", str(retry_after()))]  # noqa: N806
+        super().failHandshake(reason, code, responseHeaders)
 
     def consumeData(self) -> None:  # noqa: N802  (autobahn's name)
         """Take what has come, `self.data`, if this client has a say. autobahn calls it again after the handshake."""

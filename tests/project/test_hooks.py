@@ -73,6 +73,8 @@ def test_what_our_request_overrides_is_called_so() -> None:
     # What ours sets or reads of daphne's.
     for name in ("_response_started", "self.server.http_timeout", "self.server.ws_factory", "self.transport = "):
         assert name in source, name
+    assert "self.server.websocket_connect_timeout" in inspect.getsource(ws_protocol)
+    assert "openHandshakeTimeout" in autobahn.WebSocketProtocol.CONFIG_ATTRS_COMMON
     assert "uri" in inspect.getsource(http_protocol.WebRequest.handle_reply), "the access log names another thing"
 
 
