@@ -146,7 +146,7 @@ async def _page(server: pages.Server, visitor: Visitor, killed: float, seen: Ret
             try:
                 _, page = await asyncio.get_running_loop().create_connection(
                     lambda: crowd.Page(0, request, None),  # noqa: B023
-                    parts.hostname, parts.port,
+                    parts.hostname or "", parts.port or 80,
                 )  # fmt: skip
                 opened, first = page.opened, page.first
                 for coming in (opened, first):
