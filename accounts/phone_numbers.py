@@ -28,15 +28,12 @@ class WhichCountry(BadMobile):
 
 
 def written(text: str) -> str:
-    """Return a text in plain signs: full-width ones become ASCII, and what only formats it (Unicode's Cf) is dropped.
-
-    A telephone's contacts put direction marks around a number, and none of them says anything about it.
-    """
+    """Return a text in plain signs: full-width ones become ASCII; direction marks and the like (Cf) are dropped."""
     return unformatted(unicodedata.normalize("NFKC", text))
 
 
 def unformatted(text: str) -> str:
-    """Return a text without its format characters, which nobody sees or means."""
+    """Return a text without its invisible format characters."""
     return "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
 
 
@@ -88,7 +85,6 @@ def example() -> str:
     region = settings.SMS_REGIONS[0]
     number = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
     if number is None or region == "CN":
-        # The one that every Chinese form shows.
         return "138 0013 8000"
     return phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
 
@@ -108,7 +104,7 @@ def masked(mobile: str) -> str:
         return ""
     national = _national(mobile)
     if not national:
-        # Somebody has written it past us. It is no number, and nothing of it is shown.
+        # Only a hand-written row is no number. Nothing of it is shown.
         return "****"
     # At least four digits stay hidden, in an eight-digit number as well.
     shown = max(0, min(4, len(national) - 3 - 4))
@@ -117,9 +113,7 @@ def masked(mobile: str) -> str:
 
 
 def _national(mobile: str) -> str:
-    """Return a number without its country's digits, empty when it is not E.164. (ITU-T E.164, 6.2: no country's digits
-    begin those of another.)
-    """
+    """Return a number without its country code, empty when it is not E.164. No code begins another (E.164, 6.2)."""
     if E164.fullmatch(mobile):
         for length in (1, 2, 3):
             if int(mobile[1 : 1 + length]) in COUNTRY_CODE_TO_REGION_CODE:

@@ -22,7 +22,6 @@ class BadSetting(ImproperlyConfigured, SystemExit):
     """
 
     def __init__(self, message: str) -> None:
-        """Take the line that is printed."""
         super().__init__(message)
         self.code = message
 
@@ -86,7 +85,6 @@ def text(name: str, default: str = "") -> str:
 
 
 def flag(name: str, *, default: bool = False) -> bool:
-    """Return a yes or no."""
     said = text(name).lower()
     if not said:
         return default
@@ -116,7 +114,6 @@ def words(name: str, default: str = "") -> list[str]:
 
 
 def choice(name: str, default: str, known: list[str]) -> str:
-    """Return one of the known words."""
     said = text(name, default)
     if said not in known:
         refuse(name, f"is {said!r}", f"Write one of: {', '.join(known)}.")

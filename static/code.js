@@ -70,7 +70,7 @@
       code.setSelectionRange(place, place);
     }
     length = value.length;
-    // Who mends a digit in the middle, or takes one away, is not done yet. A script that fills in has its own say.
+    // Somebody who corrects or deletes a digit in the middle is not done yet. A script that fills in decides for itself.
     const added = !event.inputType || event.inputType.startsWith("insert");
     if (event.isTrusted && added && (atOnce || caret === raw.length)) signIn();
   };

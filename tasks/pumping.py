@@ -102,7 +102,6 @@ def regions(of: list[Figures]) -> list[Figures]:
 
 
 def total(of: Iterable[Figures], name: str = "") -> Figures:
-    """Return the sum of some figures."""
     sums = [sum(column) for column in zip(*((f.sent, f.used, f.over, f.over_used) for f in of), strict=True)]
     return Figures(name, *sums)
 

@@ -31,10 +31,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Seconds between queries for a row that is just being written, a little more than half a second in all. As a rule the
-# second or third query finds it, and the pages have shown "queued" by then.
+# Seconds between queries for a row that is just being written. As a rule the second or third query finds it.
 PAUSES = (0.004, 0.006, 0.01, 0.02, 0.03, 0.06, 0.13, 0.25, 0.25)
-# Seconds that a worker surely waits for the row after the task was enqueued.
+# How long a worker waits at least for the row after the task was enqueued (seconds).
 MET = sum(PAUSES) * 2 / 3
 # Never set, only waited for: time.sleep fails where a library sets the clock back (libfaketime).
 _NEVER = threading.Event()

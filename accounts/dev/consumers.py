@@ -29,13 +29,11 @@ class PhoneConsumer(PageConsumer):
         return bool(settings.DEBUG and settings.DEV_PHONE)
 
     def extra(self) -> str:
-        """Return the messages and the switches."""
         mode = phone.current_mode()
         context = {"messages": phone.messages(), "mode": mode.mode, "times": mode.times, "oob": True}
         return "".join(render_to_string(f"dev/phone.html#{name}", context) for name in ("messages", "mode"))
 
     async def phone_changed(self, event: Mapping[str, Any]) -> None:
-        """Show what has arrived."""
         await self.show("delivery", "countdown")
 
 
@@ -46,7 +44,6 @@ class QueueConsumer(PageConsumer):
     groups = [debug.GROUP]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Begin without having heard of a run."""
         super().__init__(*args, **kwargs)
         # Unix time of a push that is not shown yet, 0 when there is none.
         self.pushed_at = 0.0
@@ -58,7 +55,6 @@ class QueueConsumer(PageConsumer):
         return bool(settings.DEBUG or (visitor.user and visitor.user.is_staff))
 
     def extra(self) -> str:
-        """Return the bar."""
         run = debug.current()
         if run is None or not run.done:
             self.pushed_ms = None

@@ -29,5 +29,4 @@ def is_recent(session: SessionBase) -> bool:
 
 @receiver(user_logged_in, dispatch_uid="accounts.passwords.reauthentication")
 def note(request: HttpRequest, **_: object) -> None:
-    """Store the time of every login in its session."""
     request.session[KEY] = time.time()

@@ -32,12 +32,10 @@ class Longest:
     """Refuses passwords that are longer than the site's page accepts, in the commands and the admin as well."""
 
     def validate(self, password: str, user: User | None = None) -> None:
-        """Raise ValidationError if the password is too long."""
         if len(password) > MAX_LENGTH:
             raise ValidationError(self.get_help_text(), code="password_too_long")
 
     def get_help_text(self) -> str:
-        """Return the rule as a sentence."""
         return _("A password can have at most %(most)d characters.") % {"most": MAX_LENGTH}
 
 
@@ -88,7 +86,6 @@ class SiteWords:
             raise ValidationError(self.get_help_text(), code="password_too_similar")
 
     def get_help_text(self) -> str:
-        """Return the rule as a sentence."""
         return _("This site's name, your username and your number don't count towards the length.")
 
 

@@ -93,7 +93,6 @@ def password(request: Request) -> HttpResponse:
     if not replaced:
         user.refresh_from_db(fields=["password"])
         if has_one and user.check_password(form.cleaned_data["new"]):
-            # The form was sent twice. The browser has the cookie of the other answer, or will have it.
             return responses.gone_to(request, reverse("password"))
         # The password was changed meanwhile, so the check of this request no longer counts.
         return _refusal(request, user, "CREDENTIALS", field="current") if has_one else _reauthenticate(request, user)
@@ -113,7 +112,6 @@ def _replace(user: User, before: str) -> bool:
 
 
 def _errmsg(word: str, field: str, *, seconds: float, tries_left: int | None) -> str:
-    """Return the sentence for an error code on this page."""
     match word:
         case "PASSWORD_FORMAT" if field == "new":
             return _("Choose a password of %(least)d to 128 characters.") % {"least": settings.PASSWORD_MIN_LENGTH}
@@ -177,7 +175,6 @@ def _page(
     changed: bool = False,
     status: int = 200,
 ) -> HttpResponse:
-    """Render the page."""
     has_one = user.has_usable_password()
     context = {
         "changed": changed,
@@ -190,7 +187,6 @@ def _page(
 
 
 def _to_login(request: Request) -> HttpResponse:
-    """Redirect to the login, which leads back here."""
     if responses.wants_json(request):
         body = {"code": "REAUTHENTICATE", "errmsg": _("Please sign in first."), "next": _login()}
         return JsonResponse(body, status=403)

@@ -23,7 +23,6 @@ _warned_at = float("-inf")
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the visitor's IP address."""
     return _believed(str(request.META.get("REMOTE_ADDR", "")), request.headers.get("X-Forwarded-For", ""))
 
 

@@ -44,7 +44,7 @@ Growth = Literal["password", "code", "own code", "code of one address"]
 # Guesses in a row before the first pause. Of codes that is one whole code's worth.
 FREE: dict[Kind, int] = {"password": settings.PASSWORD_TRIES, "code": settings.SMS_MAX_TRIES}
 LONGEST_PAUSE = timedelta(hours=1)
-# After so many wrong ones a number's codes open no more until its password has, or an operator. NIST SP 800-63B-4,
+# After so many a number's codes are locked until its password signs in or an operator unlocks them. NIST SP 800-63B-4,
 # 3.2.2, allows a hundred in all: strangers have most of them, the owner's browsers the rest.
 MOST_CODES = 80
 MOST_CODES_OWN = 20
@@ -54,10 +54,10 @@ MOST_CODES_OF_ADDRESS = 2 * settings.SMS_MAX_TRIES
 FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 # An address may be a whole office: GUESSES_PER_IP at once, then one a minute.
 ADDRESS_EVERY = timedelta(minutes=1)
-# Wrong guesses an hour over the whole site. Past it somebody sprays from many addresses, and the log says so.
+# Failed attempts an hour over the whole site, after which the log warns of an attack from many addresses.
 ALARM = 200
 HOUR_SECONDS = 3600
-# How many tries are left is told when it matters.
+# The page says how many attempts are left from here on.
 TOLD_FROM = 3
 # Passwords of an account are forgotten after this long without a guess. Codes are not.
 KEPT_FOR = timedelta(days=1)
@@ -67,7 +67,6 @@ class Paused(Exception):
     """Too many failed attempts: this one was neither counted nor compared. The visitor sees how long to wait."""
 
     def __init__(self, seconds: float) -> None:
-        """Keep how many seconds are left."""
         super().__init__()
         self.seconds = seconds
 
@@ -86,7 +85,7 @@ class FailedAttempt:
     source: str
     # Wrong ones in a row, this one among them.
     count: int
-    # Seconds until the next is looked at.
+    # Seconds until the next is accepted.
     pause: float
 
     @property
@@ -103,7 +102,7 @@ class FailedAttempt:
             Guesses.objects.filter(key=self.source).update(open_at=back)
 
     def was_wrong(self) -> None:
-        """Write it into the log, and raise the alarm when the whole site has had too many. Never raises."""
+        """Log it, and raise the alarm when the whole site has had too many. Never raises."""
         logger.info("wrong %s, %d in a row, pause %.0f s", self.kind, self.count, self.pause)
         try:
             client = redis.client()
@@ -120,7 +119,7 @@ class FailedAttempt:
 
 
 def begin(kind: Kind, subject: str, address: str, *, own: bool = False, proven: bool = True) -> FailedAttempt:
-    """Count a guess before it is looked at, and return it.
+    """Count a guess before it is compared, and return it.
 
     `subject` is what the secret belongs to: `of_account` for a password, the number in E.164 for a code. `address` is
     the visitor's keyed hash, `own` says that this browser is a known device, `proven` that a proof of work came with
@@ -181,12 +180,10 @@ def key(kind: Kind, subject: str, *, own: bool = False) -> str:
 
 
 def _pair(secret: str, address: str) -> str:
-    """Return what stands for a secret and an address in the table."""
     return f"pair:{keys.hashed(secret, address)}"
 
 
 def _all_of(kind: Kind, subject: str) -> QuerySet[Guesses]:
-    """Return every row that counts guesses at a secret."""
     secret = key(kind, subject)
     return Guesses.objects.filter(Q(key__in=[secret, key(kind, subject, own=True)]) | Q(secret=secret))
 
@@ -261,11 +258,11 @@ def _mind_pause(what: str, name: str, pair: str = "") -> None:
 
 
 def _pause(growth: Growth, count: int) -> timedelta:
-    """Return how long nothing is looked at after so many wrong guesses in a row."""
+    """Return the pause after so many failed attempts in a row."""
     if growth == "code of one address":
         return KEPT_FOR if count >= MOST_CODES_OF_ADDRESS else timedelta()
-    # Passwords: a pause after each guess from some on. Codes: one after each whole code's worth, so that who has got a
-    # new one may use its tries; and the first is over before a new one can be had, so that only guessers feel it.
+    # Passwords: a pause after each further guess. Codes: one after each whole code's worth, so that a new code can be
+    # used; the first pause is over before a new code can be requested, so that only guessers notice it.
     if growth == "password":
         free, every, first = FREE["password"], 1, 30.0
     else:

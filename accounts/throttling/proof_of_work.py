@@ -1,7 +1,7 @@
 """Proof of work without a third party (ALTCHA): the visitor's browser computes for a second, and nobody is tracked.
 
-It does not tell people from machines. It makes each request cost something, which hurts those who send thousands.
-A challenge is signed and not stored, and holds nothing about the visitor. A solution works once.
+It does not tell people from machines; it makes thousands of requests expensive. A challenge is signed and not stored,
+and holds nothing about the visitor. A solution works once.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 # Built into every browser, and fast. The stronger scrypt and Argon2 need WebAssembly, which our
 # Content-Security-Policy forbids.
 ALGORITHM = "PBKDF2/SHA-256"
-# Rounds of PBKDF2 for one try, so that making a challenge and checking a solution take the server half a millisecond.
+# For one try: making a challenge and checking a solution each take the server half a millisecond.
 # ALTCHA_COST is how many tries the browser needs at most.
 ITERATIONS = 1000
 # Seconds to solve a challenge and send the solution. A slow phone needs about ten for the hardest.
 LIFETIME_SECONDS = 5 * 60
 # Seconds that a used solution is remembered after it has expired, as the clocks of two web machines differ.
 SLACK_SECONDS = 60
-# Characters. A real one has about 600.
+# A real one has about 600.
 MAX_CHARACTERS = 2000
 
 

@@ -42,5 +42,4 @@ class Address:
         )
 
     def __str__(self) -> str:
-        """Return host and port, for people."""
         return f"{self.host}:{self.port}"

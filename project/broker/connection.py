@@ -51,7 +51,6 @@ class Connection:
     role = ""
 
     def __init__(self, address: Address, queue: str, *, scratch: bool = False) -> None:
-        """Keep where to connect to; the first caller starts it."""
         self.address, self.queue, self.scratch = address, queue, scratch
         self._changed = threading.Condition()
         # `connecting`: it is worth waiting for. `down`: the last attempt failed, and nobody waits for the next.
@@ -89,7 +88,6 @@ class Connection:
         self._thread.join(0.5)
 
     def call_soon(self, call: Callable[[], None]) -> None:
-        """Have something done on the connection's own thread."""
         self._loop.add_callback_threadsafe(call)
 
     def wait_until_up(self, deadline: float) -> Any:
@@ -102,8 +100,6 @@ class Connection:
                 self._changed.wait(left)
             return self._connection
 
-    # What a subclass adds.
-
     def _on_open(self, connection: Any) -> None:
         """Open the channels; call `_set_up` when they can be used."""
         raise NotImplementedError
@@ -112,18 +108,16 @@ class Connection:
         """Forget what belonged to the connection that was lost."""
         raise NotImplementedError
 
-    # What pika's loop calls.
-
     def _run(self) -> None:
         self._connect()
         while not self._stopped:
             try:
                 self._loop.start()
             except Exception:
-                # A fault of ours or of pika's in one callback. Without this thread there is no queue, so it goes on.
-                logger.exception("the connection to RabbitMQ stumbles")
+                # A fault in one callback must not end the thread: without it there is no queue.
+                logger.exception("error on the connection to RabbitMQ, reconnecting")
                 if self._connection is not None:
-                    self._drop(self._connection, "a fault of our own")
+                    self._drop(self._connection, "an internal error")
                 time.sleep(FIRST_PAUSE)
 
     def _connect(self) -> None:
@@ -178,7 +172,7 @@ class Connection:
             self._loop.stop()
             return
         if self._state == "up" and time.monotonic() - self._up_since > STABLE:
-            # It was stable, so it may well be so again: the restart of a server, a router that forgot us.
+            # A stable connection is worth waiting for: the server restarts, or a router forgot us.
             self._pause = FIRST_PAUSE
             self._set_state("connecting", why)
         else:

@@ -32,7 +32,6 @@ class Subscription:
     """The channel of one worker's thread. It holds one message at a time."""
 
     def __init__(self) -> None:
-        """Begin without a channel and without a message."""
         self.inbox: SimpleQueue[Delivered] = SimpleQueue()
         self.unacked: Delivered | None = None
         self.channel: Any = None
@@ -46,12 +45,10 @@ class Consumer(Connection):
     role = "takes"
 
     def __init__(self, address: Address, queue: str, *, scratch: bool = False) -> None:
-        """Keep where to connect to."""
         super().__init__(address, queue, scratch=scratch)
         self._subscriptions: list[Subscription] = []
 
     def subscribe(self) -> Subscription:
-        """Return a new subscription for the calling thread."""
         self.start()
         subscription = Subscription()
         self.call_soon(partial(self._subscribe, subscription))

@@ -35,10 +35,8 @@ class Publisher(Connection):
     role = "publishes"
 
     def __init__(self, address: Address, queue: str, *, scratch: bool = False) -> None:
-        """Keep where to connect to."""
         super().__init__(address, queue, scratch=scratch)
         self._channel: Any = None
-        # Why RabbitMQ takes nothing at the moment; empty as a rule.
         self._blocked = ""
         # What was asked and not answered; of messages also their number on the channel.
         self._pending: set[Future[Any]] = set()

@@ -16,7 +16,6 @@ SCRATCH_EXPIRES_MS = 60_000
 
 
 def dead_queue(queue: str) -> str:
-    """Return the name of the queue that keeps the dead messages of another."""
     return f"{queue}.dead"
 
 

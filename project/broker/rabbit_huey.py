@@ -70,7 +70,6 @@ class RabbitStorage(RedisStorage):
         return self._consumer.get(subscription, DEQUEUE_TIMEOUT)
 
     def ack(self) -> None:
-        """Say that this thread's task has ended."""
         if subscription := self._subscription:
             self._consumer.ack(subscription)
 

