@@ -25,7 +25,7 @@ from accounts.live.polls import Polls
 from accounts.routing import websocket
 from accounts.throttling.client_ip import socket_address
 from project.live.handshakes import Handshakes
-from project.server import process
+from project.server import django_request, process
 from project.server.asgi_wrapper import AsgiWrapper, ThisMachineOnly
 from project.server.drain import Drain
 from project.server.thread_pools import ThreadPools
@@ -35,6 +35,7 @@ WORKERS = 16
 # Threads that may hash a password: at most four hashes of 100 MiB at once, and one core is left for everything else.
 HASHERS = max(1, min(4, (os.cpu_count() or 2) - 1))
 
+django_request.install(django_application)
 handshakes = Handshakes(websocket)
 
 application = ProtocolTypeRouter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -36,8 +37,17 @@ def client() -> Redis:
 
     After a `SET NX` whose reply was lost, a repetition would answer no to the one who holds the key.
     """
-    connection: Redis = get_redis_connection("default")
-    return connection
+    return _client(settings.REDIS_URL)
+
+
+@cache
+def _client(_url: str) -> Redis:
+    """Return one client for all threads.
+
+    Django keeps a cache's client for each context, so each request would make one, in a circle of some thirty objects.
+    """
+    made: Redis = get_redis_connection("default")
+    return made
 
 
 def connection() -> Any:

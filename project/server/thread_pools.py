@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from project import cpu_affinity
+from project.server import django_request
 from project.server.asgi_wrapper import MAX_BODY, say
 from project.server.wsgi_environ import environ_of
 
@@ -232,8 +233,8 @@ class Call:
                 # A SystemExit would end the loop.
                 self._on_loop(self._begun, error if isinstance(error, Exception) else RuntimeError(repr(error)))
         finally:
-            # Django's request is part of reference cycles, which only the collector frees. The body need not wait.
             environ["wsgi.input"].close()
+            django_request.release(environ)
 
     def _start(self, status: str, fields: list[tuple[str, str]], _exc_info: Any = None) -> None:
         """Keep the head: WSGI's `start_response`, without `write`, which Django does not use."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextvars
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,6 +80,11 @@ def test_the_cache_has_the_same_prefix(server: Any) -> None:
     cache.set("theirs", 1)
     assert [key.decode() for key in server.keys("*")] == ["latchkey:1:theirs"]
     assert get_redis_connection("default").connection_pool is redis.client().connection_pool
+
+
+def test_all_requests_share_one_client() -> None:
+    """Each request has a context of its own, and Django keeps a cache's client for each context."""
+    assert contextvars.copy_context().run(redis.client) is redis.client()
 
 
 def question(browser: str = "b" * 32, *, proven: bool = True) -> decision.Question:
