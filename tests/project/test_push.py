@@ -35,6 +35,34 @@ for n in range(500):
     push({GROUP!r}, "brief", n=n)
 """
 
+# A server's process whose first pushes come from many request threads at once. Then a page joins and is told.
+FIRST = f"""
+import asyncio, threading
+import django
+django.setup()
+from channels.layers import channel_layers, get_channel_layer
+from project.live.push import push
+from project.server import process
+process.start()
+made = dict(channel_layers.backends)
+line = threading.Barrier(16)
+def request():
+    line.wait()
+    push({GROUP!r}, "first")
+threads = [threading.Thread(target=request) for _ in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+async def page():
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add({GROUP!r}, channel)
+    push({GROUP!r}, "told")
+    return await asyncio.wait_for(layer.receive(channel), 20)
+print(asyncio.run(page())["type"], made["default"] is get_channel_layer())
+"""
+
 
 class Ear:
     """Who listens to the group, as a server with open pages does."""
@@ -185,3 +213,15 @@ def test_a_fork_has_a_connection_of_its_own(server: Redis, ear: Ear) -> None:
     os.waitpid(child, 0)
     push.push(GROUP, "parent again")
     ear.waits_for(3)
+
+
+def test_pages_and_the_first_pushes_of_a_process_share_one_layer(
+    server: Redis, ear: Ear, settings: Any, tmp_path: Path
+) -> None:
+    """With two, a channel of one is unknown to the other, and a page's socket closes as it joins its group."""
+    environment = {**os.environ, "REDIS_URL": settings.REDIS_URL, "DJANGO_SETTINGS_MODULE": "project.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST], cwd=ROOT, env=environment, check=True, timeout=60, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["told", "True"]
+    ear.waits_for(17)
