@@ -7,6 +7,7 @@ test and says why; where LATCHKEY_REQUIRE_SERVICES=1 promises that all are there
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -67,3 +68,11 @@ def postgresql() -> str:
             "Write LATCHKEY_TEST_POSTGRESQL=postgres://user:password@host/postgres of a role with CREATEDB",
         )
     return POSTGRESQL
+
+
+def pgbouncer() -> str:
+    """Return the path of PgBouncer's program, or skip."""
+    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if not found:
+        missing("there is no pgbouncer on this machine", "Debian: apt-get install pgbouncer")
+    return found
