@@ -28,6 +28,8 @@ COUNTED_SECONDS = 10
 LINES_AT_ONCE = 5
 # Kinds of which lines are counted at a time. Our own are far fewer; a text that is no template is a kind each time.
 MOST_KINDS = 500
+# What differs in lines of a kind: numbers, and the first letters of a delivery's id.
+NUMBERED = re.compile(r"\b(?:[0-9a-f]{8}|[0-9]+)\b")
 # The loggers that are counted, with all below them.
 COUNTED = frozenset({"accounts", "home", "project", "tasks"})
 # Characters. Shorter secrets would be found everywhere.
@@ -110,8 +112,9 @@ class OneLine(logging.Filter):
 class Counting(logging.StreamHandler[TextIO]):
     """Writes the first lines of a kind at once, and counts the rest: an outage would write the same line all the time.
 
-    Lines are of a kind if logger, level and template are the same. Only warnings and errors of our own are counted,
-    and none that has a traceback. What was counted is written with the last such line, so its words are still found.
+    Lines are of a kind if logger, level and text are the same, but for numbers and ids. Only warnings and errors of our
+    own are counted, and none that has a traceback. What was counted is written with the last such line, so its words
+    are still found.
     """
 
     def __init__(self) -> None:
@@ -125,9 +128,9 @@ class Counting(logging.StreamHandler[TextIO]):
         if record.levelno < logging.WARNING or record.exc_info or record.name.partition(".")[0] not in COUNTED:
             super().emit(record)
             return
-        # A template that is nothing but its argument says nothing about the kind.
-        template = record.getMessage() if record.msg == "%s" else str(record.msg)
-        key = (record.name, record.levelno, template)
+        # Another reason is another kind. A template that is nothing but its argument is a line about one thing.
+        text = record.getMessage()
+        key = (record.name, record.levelno, text if record.msg == "%s" else NUMBERED.sub("#", text))
         kind = self._kinds.get(key)
         now = time.monotonic()
         if kind is None or now - kind.since >= COUNTED_SECONDS:

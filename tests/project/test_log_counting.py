@@ -70,3 +70,14 @@ for n in range(20):
     lines = logged(stack, code)
     assert lines[log.LINES_AT_ONCE] == "WARNING tasks.y: another"
     assert lines[-1].startswith("WARNING tasks.x: from a\\nb (and ")
+
+
+def test_another_reason_is_written_at_once(stack: Stack) -> None:
+    """The log names the reason of an outage: one that follows another is not hidden in its count."""
+    code = """
+for n in range(20): logging.getLogger('accounts.x').warning('code refused: %s, %08x', 'redis OOM', n)
+logging.getLogger('accounts.x').warning('code refused: %s, %08x', 'redis READONLY', 1)
+"""
+    lines = logged(stack, code)
+    assert lines[log.LINES_AT_ONCE] == "WARNING accounts.x: code refused: redis READONLY, 00000001"
+    assert len(lines) == log.LINES_AT_ONCE + 2
