@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from project import checks, database_url, env, gateway_settings, var_dir
+from project import checks, database_url, env, gateway_settings, redis_connections, var_dir
 from project.broker import instance
 from project.run import valkey
 
@@ -87,7 +87,8 @@ CACHES = {
             # A visitor waits for these. No repeats: see project/redis.py.
             "SOCKET_CONNECT_TIMEOUT": 0.5,
             "SOCKET_TIMEOUT": 1,
-            "CONNECTION_POOL_KWARGS": {"max_connections": 200, "retry": None},
+            "CONNECTION_POOL_CLASS": "project.redis_connections.Pool",
+            "CONNECTION_POOL_KWARGS": {"max_connections": 200, "retry": None, **redis_connections.KEEPALIVE},
         },
     }
 }
@@ -96,7 +97,7 @@ CACHES = {
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 2}], "prefix": KEY_PREFIX},
+        "CONFIG": {"hosts": [redis_connections.for_pushes(REDIS_URL)], "prefix": KEY_PREFIX},
     }
 }
 

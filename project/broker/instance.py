@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from huey import Huey
-from redis import ConnectionPool
 
 from project.broker import graceful, serializer
+from project.redis_connections import KEEPALIVE, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,10 @@ def queue(name: str, *, redis_url: str, broker_url: str, secrets: Sequence[str])
         "results": False,
         # Pickle as it is would let whoever can write to the queue run code in the worker.
         "serializer": serializer.Signed(secrets[0], "latchkey.queue", former=secrets[1:]),
-        # The worker's blocking read takes one second, so this time-out must be longer.
-        "connection_pool": ConnectionPool.from_url(
-            redis_url, socket_timeout=5, socket_connect_timeout=1, max_connections=200, retry=None
+        # The worker's blocking read takes one second, so this time-out must be longer. A worker whose connection is
+        # dead takes no task before it has passed.
+        "connection_pool": Pool.from_url(
+            redis_url, socket_timeout=3, socket_connect_timeout=1, max_connections=200, retry=None, **KEEPALIVE
         ),
     }
     if not broker_url:
