@@ -20,6 +20,9 @@ from project.run import valkey
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Connections that may wait to be accepted.
+BACKLOG = 4096
+
 
 def start() -> None:
     """Prepare this process for serving: to be called once, before the first connection."""
@@ -69,12 +72,29 @@ def _start_under_daphne() -> None:
         daphne_request.install()
         http_channel.install()
         daphne_websocket.install()
+        lengthen_backlog()
         start()
     except BaseException as error:  # noqa: BLE001  (Twisted would log it where nobody reads, and serve unprotected)
         valkey.stop()
         sys.stderr.write(f"{error}\n" if isinstance(error, valkey.Failed) else f"{type(error).__name__}: {error}\n")
         sys.stderr.flush()
         os._exit(1)
+
+
+def lengthen_backlog() -> None:
+    """Let a crowd of connections wait to be accepted.
+
+    Twisted lets 50: the system drops others, which try again 1, 3 and 7 s later. It has a bound of its own
+    (net.core.somaxconn).
+    """
+    from twisted.internet import reactor
+    from twisted.internet.interfaces import IListeningPort
+
+    readers: Any = reactor
+    for port in readers.getReaders():
+        if IListeningPort.providedBy(port):
+            # Once more on the same socket, which changes the number and nothing else (listen(2)).
+            port.socket.listen(BACKLOG)
 
 
 async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:

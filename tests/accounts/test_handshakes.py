@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -303,6 +304,20 @@ def test_a_crowd_comes_in_at_once_and_codes_are_sent_meanwhile(site: Stack) -> N
     assert codes
     assert {status for status, _ in codes} <= {202}
     assert "Traceback" not in site.webs[0].text()
+
+
+def test_a_hundred_connections_wait_for_a_server_that_is_busy(site: Stack) -> None:
+    """T-63: by itself daphne lets 50, and the system drops the others."""
+    site.hang(site.webs[0])
+    waiting: list[RawSocket] = []
+    try:
+        # Each raises when it is not taken within five seconds.
+        waiting.extend(RawSocket(site.ports[0]) for _ in range(100))
+    finally:
+        site.webs[0].signal(signal.SIGCONT)
+        for raw in waiting:
+            raw.socket.close()
+    assert site.get("/healthz").status_code == 200
 
 
 def test_who_shall_come_later_is_told_so_by_daphne(site: Stack, tmp_path: Path) -> None:
