@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core import checks
 from django.utils import translation
 
+from project.broker.graceful import STARTED
 from tasks.models import Delivery
 from tasks.sms import compose
 
@@ -36,7 +37,7 @@ def segments(text: str) -> int:
     return 1 if length <= one else math.ceil(length / each)
 
 
-@checks.register
+@checks.register(STARTED)
 def one_segment(app_configs: object, **options: Any) -> list[checks.CheckMessage]:
     """Warn when a code's SMS has more than one part in a language, which costs as much more."""
     if not set(OWN_TEXT) & set(settings.SMS_GATEWAYS):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.conf import settings
+from django.core import checks
 from huey import Huey
 from huey.storage import RedisStorage
 
 from project import cpu_affinity
 
+logger = logging.getLogger(__name__)
+
+# The tag of system checks whose warnings a worker logs when it starts.
+STARTED = "latchkey"
 # Seconds that running tasks have after SIGTERM. A supervisor must not kill the worker sooner.
 GRACE_SECONDS = 25
 
@@ -38,6 +44,9 @@ class Graceful(Huey):  # type: ignore[misc]
         if options.get("worker_type") not in {None, "thread", "process"}:
             # Nothing in a send yields to other greenlets: one SMS at a time, and no end before the last.
             raise SystemExit("The worker cannot run with -k greenlet. Write -k thread or -k process.")
+        # What costs money or cannot work is told by the part that sends, whoever starts it.
+        for message in checks.run_checks(tags=[STARTED]):
+            logger.warning("%s", message)
         if settings.ONE_CORE:
             cpu_affinity.pin()
         grace = options.get("shutdown_timeout")

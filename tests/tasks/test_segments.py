@@ -10,7 +10,11 @@ from django.core import checks
 from tasks.segments import one_segment, segments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_django import Settings
+
+    from tests.support.stack import Stack
 
 
 @pytest.mark.parametrize(
@@ -41,3 +45,13 @@ def test_a_text_that_is_a_provider_s_template_is_not_ours_to_count(settings: Set
     settings.SMS_GATEWAYS = ["aliyun"]
     settings.PUBLIC_HOST = "login.department.ministry.example.org"
     assert one_segment(None) == []
+
+
+def test_a_worker_says_so_when_it_starts(make_stack: Callable[..., Stack]) -> None:
+    """The dev phone costs nothing, so only a site with a real provider is told."""
+    stack = make_stack(
+        DEBUG="0", PUBLIC_ORIGIN="https://login.department.ministry.example.org", SMS_GATEWAYS="twilio",
+        TWILIO_ACCOUNT_SID="AC" + "0" * 32, TWILIO_AUTH_TOKEN="nothing", TWILIO_FROM="+15005550006",
+    )  # fmt: skip
+    assert "(tasks.W001)" in stack.workers[0].text()
+    assert "Simplified Chinese has 2 parts" in stack.workers[0].text()
