@@ -168,7 +168,7 @@ class Counting(logging.StreamHandler[TextIO]):
             self.release()
 
     def _write_count(self, kind: _Kind) -> None:
-        if kind.last is None:
+        if kind.last is None or self.stream.closed:
             return
         last, more = kind.last, kind.lines - LINES_AT_ONCE
         text = f"{last.getMessage()} (and {more - 1} more like this in {time.monotonic() - kind.since:.0f} s)"

@@ -193,7 +193,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "project.web.static.serve",
-    "django.middleware.gzip.GZipMiddleware",
+    "project.web.compression.Pages",
     "csp.middleware.CSPMiddleware",
     # Before what looks at the Host header, the session and the language.
     "tasks.health.answer_probes",

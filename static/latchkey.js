@@ -51,7 +51,7 @@
   };
 
   // A killed server is back within seconds.
-  htmx.config.wsReconnectDelay = (tries) => spread(Math.min(8000, 500 * 2 ** tries));
+  htmx.config.wsReconnectDelay = (tries) => spread(Math.min(6400, 500 * 2 ** tries));
 
   // They bubble only from an element in the page, so a socket that was replaced is not heard.
   document.addEventListener("htmx:wsConnecting", () => {

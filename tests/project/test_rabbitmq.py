@@ -388,7 +388,7 @@ def test_what_is_asked_for_while_rabbitmq_is_away_is_sent(
     wait_until(lambda: rings(site), HEALING, "the bell does not ring again")
     print(f"rings again {time.monotonic() - healed:.1f} s after a refusal")  # noqa: T201
     assert sent_to(gateway, mobile) == 1
-    assert site.webs[0].text().count("is back (publishes)") > published
+    wait_until(lambda: site.webs[0].text().count("is back (publishes)") > published, HEALING)
     wait_until(
         lambda: site.workers[0].text().count("is back (takes)") > taken, HEALING, "the worker does not take again"
     )
