@@ -74,5 +74,6 @@ def pgbouncer() -> str:
     """Return the path of PgBouncer's program, or skip."""
     found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if not found:
-        missing("there is no pgbouncer on this machine", "Debian: apt-get install pgbouncer")
+        # As nginx and HAProxy: a program that only some sites have in front of their own.
+        pytest.skip("no pgbouncer here; Debian: apt-get install pgbouncer")
     return found

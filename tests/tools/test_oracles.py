@@ -20,7 +20,6 @@ from tasks.gateways import Outcome
 from tasks.gateways.aliyun import authorization as sign_aliyun
 from tasks.gateways.tencent import authorization as sign_tencent
 from tasks.gateways.twilio import sign
-from tests.support import services
 from tests.support.provider import Provider as FakeYuntongxun
 from tests.support.providers.aliyun import Aliyun as FakeAliyun
 from tests.support.providers.common import message, use
@@ -58,7 +57,8 @@ def sdk() -> Any:
     """The SDKs' environment."""
     problem = environment.install()
     if problem:
-        services.missing(f"the providers' SDKs cannot be installed ({problem})", "They come from PyPI.")
+        # They come from PyPI, which not every machine reaches.
+        pytest.skip(f"the providers' SDKs cannot be installed ({problem})")
     return environment.call
 
 
