@@ -19,6 +19,7 @@ from autobahn.exception import Disconnected
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import get_channel_layer
 from django.db import close_old_connections
 
 from project import outage, redis
@@ -58,12 +59,18 @@ def _ping() -> None:
 
 
 class RedisCheck:
-    """Asks whether Redis is there, once a second at most: a thousand handshakes at once ask one question."""
+    """Asks whether Redis is there, once a second at most: a thousand handshakes at once ask one question.
+
+    From the first answer on, the process also hears a channel of its own that nobody pushes to. The layer reads its
+    connection only while it hears some channel. Without one, a connection that dies without a word while no page is
+    open would be found out by the next page, which would be closed, or told of nothing for some seconds.
+    """
 
     def __init__(self) -> None:
         """Begin with no answer."""
         self._asking: asyncio.Task[None] | None = None
         self._answered_at = -math.inf
+        self._channel = ""
 
     async def __call__(self) -> None:
         """Return if Redis is there, or was less than a second ago. Raises redis.Unavailable."""
@@ -77,6 +84,7 @@ class RedisCheck:
     async def _ask(self) -> None:
         # In a thread of no pool of ours: a Redis that hangs is waited for.
         await asyncio.to_thread(_ping)
+        self._channel = self._channel or await get_channel_layer().new_channel()
         self._answered_at = time.monotonic()
 
 
