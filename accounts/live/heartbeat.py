@@ -7,7 +7,10 @@ page hears something at least every PERIOD_SECONDS; static/latchkey.js takes a l
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 15
 # One period's pages are served in so many steps: thousands at once would hold up the countdowns.
@@ -51,4 +54,8 @@ class Heartbeat:
             await asyncio.sleep(PERIOD_SECONDS / STEPS)
             self._served = (self._served + 1) % STEPS
             for page in tuple(self._slots[self._served]):
-                await page.send_leaves(BEAT)
+                try:
+                    await page.send_leaves(BEAT)
+                except Exception:
+                    # One page's fault: the others would all believe that their connection is dead.
+                    logger.exception("a page was not told that the server is there")
