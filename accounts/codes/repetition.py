@@ -23,9 +23,9 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 
 from accounts import sessions
-from accounts.codes.errors import Expired, Unavailable, Wrong
-from accounts.codes.verification import Verified, compare
-from project import redis
+from accounts.codes.errors import Expired
+from accounts.codes.verification import Verified, compare, concluded, not_checked
+from project import outage, redis
 from tasks.clock import ago
 from tasks.models import Delivery
 
@@ -45,7 +45,7 @@ def allow(verified: Verified, session: str) -> None:
     try:
         redis.client().set(_key(verified.delivery), session, px=WINDOW)
     except redis.Unavailable as error:
-        logger.warning("code of %s cannot be repeated: %s", verified.delivery[:8], type(error).__name__)
+        logger.warning("code of %s cannot be repeated: %s", verified.delivery[:8], outage.name(error))
 
 
 def hand_over(before: str, after: str) -> None:
@@ -72,14 +72,10 @@ def check(
             if tries_left is None and not sessions.end_unread(session, row.pk):
                 raise Expired
     except (redis.Unavailable, DatabaseError) as error:
-        logger.warning("code not checked: %s", type(error).__name__)
-        raise Unavailable from error
+        raise not_checked(error) from error
     if tries_left is None:
         logger.info("code of delivery %s repeated: the first answer was lost", row.pk[:8])
-        return Verified(row.mobile, row.pk)
-    guess.was_wrong()
-    logger.info("code of delivery %s refused: wrong, %d left", row.pk[:8], tries_left)
-    raise Wrong(tries_left)
+    return concluded(row, tries_left, guess)
 
 
 def _repeatable(browser: str) -> tuple[Delivery, str]:

@@ -59,15 +59,10 @@ def check(
         with transaction.atomic():
             tries_left, guess = compare(row, code, address, mobile, own=is_own(row.mobile))
     except (redis.Unavailable, DatabaseError) as error:
-        logger.warning("code not checked: %s", outage.name(error))
-        raise Unavailable from error
+        raise not_checked(error) from error
     if not tries_left:
         _close(challenge, row.pk)
-    if tries_left is None:
-        return Verified(row.mobile, row.pk)
-    guess.was_wrong()
-    logger.info("code of delivery %s refused: wrong, %d left", row.pk[:8], tries_left)
-    raise Wrong(tries_left)
+    return concluded(row, tries_left, guess)
 
 
 def compare(
@@ -99,6 +94,21 @@ def compare(
         guess.was_right()
         return None, guess
     return settings.SMS_MAX_TRIES - count, guess
+
+
+def concluded(row: Delivery, tries_left: int | None, guess: failed_attempts.FailedAttempt) -> Verified:
+    """Return the proof that a comparison has given, or raise Wrong, with the failed attempt logged."""
+    if tries_left is None:
+        return Verified(row.mobile, row.pk)
+    guess.was_wrong()
+    logger.info("code of delivery %s refused: wrong, %d left", row.pk[:8], tries_left)
+    raise Wrong(tries_left)
+
+
+def not_checked(error: Exception) -> Unavailable:
+    """Log which part is away, and return what to raise: the code was not compared."""
+    logger.warning("code not checked: %s", outage.name(error))
+    return Unavailable()
 
 
 def _close(challenge: str, delivery_id: str) -> None:

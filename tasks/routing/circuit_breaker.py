@@ -100,7 +100,7 @@ def note_report(gateway: str, attempt: str, *, delivered: bool, reason: Reason) 
             words = "gateway %s reported %d failures in a row that the operator must mend, and rests for %d s"
             logger.error(words, gateway, REPORTS, REPORT_OPEN_SECONDS)
     except redis.Unavailable as error:
-        logger.warning("a report of gateway %s was not counted: %s", gateway, type(error).__name__)
+        logger.warning("a report of gateway %s was not counted: %s", gateway, outage.name(error))
 
 
 def is_fault(answer: Answer) -> bool:
