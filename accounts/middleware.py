@@ -22,9 +22,8 @@ from project import database, outage
 
 logger = logging.getLogger(__name__)
 
-# Requests to these paths only read: their answers never set or delete the session cookie.
-PROBES = frozenset({"/healthz", "/readyz"})
-READERS = PROBES | {"/state/"}
+# A request to this path only reads: its answer never sets or deletes the session cookie.
+POLL = "/state/"
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
@@ -45,7 +44,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         """Save the session, unless the request only reads."""
         session = request.session
         # A page that polls with the cookie of a visitor who has ended would never have a socket: it gets another.
-        only_reads = request.path in READERS and not sessions.ended_visitor(request)
+        only_reads = request.path == POLL and not sessions.ended_visitor(request)
         if only_reads or session.is_empty():
             patch_vary_headers(response, ("Cookie",))
             return response
@@ -82,7 +81,7 @@ class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
         """
         request.user = SimpleLazyObject(lambda: _user(request))  # type: ignore[assignment]
         try:
-            _ = request.path not in PROBES and sessions.is_session(request) and request.user.is_authenticated
+            _ = sessions.is_session(request) and request.user.is_authenticated
         except DatabaseError as error:
             if not database.is_away(error):
                 raise
