@@ -27,11 +27,6 @@ NOTHING_SENT = {
 }
 
 
-def wants_json(request: HttpRequest) -> bool:
-    """Tell whether the client is a program: its Accept header prefers JSON to a page."""
-    return prefers_json(request)
-
-
 def state_reply(
     request: Request, state: State, *, place: str, status: int, message: Notice | None = None, done: str = ""
 ) -> HttpResponse:
@@ -39,7 +34,7 @@ def state_reply(
 
     `done` is a sentence for a program's user; a page shows the state itself.
     """
-    if wants_json(request):
+    if prefers_json(request):
         return JsonResponse({"code": "OK", "errmsg": done, **state.as_json()}, status=status)
     if request.htmx:
         # A session that begins with this request has no socket yet: the leaf #live makes the page open one.
@@ -69,7 +64,7 @@ def refusal(
     wait = 0 if status == 503 or tries_left else math.ceil(seconds)
     message = Notice(text or errmsg(code, seconds=seconds, tries_left=tries_left), field, seconds=wait)
     response: HttpResponse
-    if wants_json(request):
+    if prefers_json(request):
         body: dict[str, Any] = {"code": code, "errmsg": message.text, **(state.as_json() if state else {})}
         if tries_left is not None:
             body["tries_left"] = tries_left
@@ -93,7 +88,7 @@ def proof_needed(request: Request, *, place: str, again: bool = False) -> HttpRe
     """
     message = Notice(errmsg("PROOF_AGAIN" if again else "PROOF_NEEDED"), calm=not again)
     when = "again" if again else "now"
-    if wants_json(request):
+    if prefers_json(request):
         body = {"code": "PROOF_NEEDED", "errmsg": message.text, "proof": resolve_url("proof")}
         return JsonResponse(body, status=428)
     if request.htmx:
@@ -104,7 +99,7 @@ def proof_needed(request: Request, *, place: str, again: bool = False) -> HttpRe
 
 def unreadable(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Refuse a body that is too long or malformed (400), without reading it again."""
-    if wants_json(request):
+    if prefers_json(request):
         return JsonResponse({"code": "BAD_REQUEST", "errmsg": errmsg("BAD_REQUEST")}, status=400)
     return HttpResponse(render_to_string("400.html"), status=400)
 
@@ -112,7 +107,7 @@ def unreadable(request: HttpRequest, exception: Exception | None = None) -> Http
 def away(request: HttpRequest) -> HttpResponse:
     """Answer that the database is unavailable (503). For htmx the body is empty: latchkey.js has the sentence."""
     response: HttpResponse
-    if wants_json(request):
+    if prefers_json(request):
         response = JsonResponse({"code": "UNAVAILABLE", "errmsg": errmsg("UNAVAILABLE")}, status=503)
     elif request.headers.get("HX-Request") == "true":
         response = HttpResponse(status=503)
@@ -124,7 +119,7 @@ def away(request: HttpRequest) -> HttpResponse:
 
 def gone_to(request: Request, url: str, *, done: str = "", **facts: str) -> HttpResponse:
     """Redirect after a success. A program gets the URL as `next`, and `done`, a sentence for its user."""
-    if wants_json(request):
+    if prefers_json(request):
         return JsonResponse({"code": "OK", "errmsg": done, "next": url, **facts})
     if request.htmx:
         return HttpResponseClientRedirect(url)

@@ -29,7 +29,7 @@ from accounts.throttling import failed_attempts, known_devices, proof_of_work
 from accounts.throttling.client_ip import hashed_address
 from project import redis
 from project.live.push import push, push_after
-from project.web.http import Request
+from project.web.http import Request, prefers_json
 from tasks import delivery
 from tasks.delivery import withdraw as withdrawal
 
@@ -196,14 +196,14 @@ def state(request: Request) -> HttpResponse:
         # The page that polls has no socket, and would not get one with this cookie.
         browser_of_request(request)
     now = state_of_request(request)
-    if responses.wants_json(request):
+    if prefers_json(request):
         return JsonResponse({"code": "OK", "errmsg": "", "username": now.username, **now.as_json()})
     return HttpResponse(leaves(now, "account", "delivery", "countdown"))
 
 
 def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
     """Refuse a POST without a valid CSRF token. The answer has a valid one, and what was typed stays in the form."""
-    if responses.wants_json(request):
+    if prefers_json(request):
         return JsonResponse({"code": "CSRF", "errmsg": messages.errmsg("CSRF")}, status=403)
     get_token(request)
     if request.headers.get("HX-Request") == "true":

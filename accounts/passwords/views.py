@@ -31,7 +31,7 @@ from accounts.passwords.hashers import composed
 from accounts.throttling import failed_attempts, known_devices
 from accounts.throttling.client_ip import hashed_address
 from project.live.push import push_after
-from project.web.http import Request
+from project.web.http import Request, prefers_json
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def password(request: Request) -> HttpResponse:
     """Show the form; change the password, and end every other session of the user."""
     user = request.user
     if not user.is_authenticated:
-        if request.method == "POST" and not responses.wants_json(request) and sessions.is_session(request):
+        if request.method == "POST" and not prefers_json(request) and sessions.is_session(request):
             # The form was sent twice, and the first answer set another cookie: with it the page shows the result.
             return responses.gone_to(request, reverse("password"))
         return _to_login(request)
@@ -160,7 +160,7 @@ def _refusal(
 def _reauthenticate(request: Request, user: User) -> HttpResponse:
     """Refuse because the login is too long ago. The page shows what to do, with a link."""
     text = _("Sign in again with a text message, then set a password within five minutes.")
-    if responses.wants_json(request):
+    if prefers_json(request):
         return JsonResponse({"code": "REAUTHENTICATE", "errmsg": text, "next": _login()}, status=403)
     if request.htmx:
         return HttpResponseClientRedirect(reverse("password"))
@@ -187,7 +187,7 @@ def _page(
 
 
 def _to_login(request: Request) -> HttpResponse:
-    if responses.wants_json(request):
+    if prefers_json(request):
         body = {"code": "REAUTHENTICATE", "errmsg": _("Please sign in first."), "next": _login()}
         return JsonResponse(body, status=403)
     if request.htmx:
