@@ -12,6 +12,8 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from project.server import twisted_reactor
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -90,7 +92,7 @@ class Drain:
             await self._send_sockets_away()
             await self._finish_requests()
         finally:
-            _reactor().stop()
+            twisted_reactor.running().stop()
 
     async def _send_sockets_away(self) -> None:
         """Close every socket with a code on which its page comes back, a little later and not all at once."""
@@ -113,25 +115,16 @@ class Drain:
         logger.warning("stopping: %d requests did not finish within %.0f s", self.requests, DRAIN_SECONDS)
 
 
-def _reactor() -> Any:
-    """Return Twisted's reactor. Importing it chooses one, which is daphne's to do; and its types know no methods."""
-    from twisted.internet import reactor
-
-    return reactor
-
-
 def _stop_listening() -> None:
     """Close the ports. Connections that are open stay so, and those that wait to be accepted are accepted first.
 
     `stopListening` closes a port in the next round of the loop; a connection that comes in between would be reset.
     """
-    from twisted.internet.interfaces import IListeningPort
     from twisted.internet.main import CONNECTION_DONE
     from twisted.python.failure import Failure
 
     done: Any = Failure(CONNECTION_DONE)  # type: ignore[no-untyped-call]
-    for port in _reactor().getReaders():
-        if IListeningPort.providedBy(port):
-            port.stopReading()
-            port.doRead()
-            port.connectionLost(done)
+    for port in twisted_reactor.listening_ports():
+        port.stopReading()
+        port.doRead()
+        port.connectionLost(done)

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from project import cpu_affinity
 from project.run import valkey
+from project.server import twisted_reactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +60,7 @@ def start_when_daphne_serves(take_signals: Callable[[], None]) -> None:
     """
     if "daphne.server" not in sys.modules:
         return
-    from twisted.internet import reactor
-
+    reactor = twisted_reactor.running()
     reactor.callWhenRunning(_start_under_daphne)
     reactor.callWhenRunning(take_signals)
 
@@ -87,14 +87,9 @@ def lengthen_backlog() -> None:
     Twisted lets 50: the system drops others, which try again 1, 3 and 7 s later. It has a bound of its own
     (net.core.somaxconn).
     """
-    from twisted.internet import reactor
-    from twisted.internet.interfaces import IListeningPort
-
-    readers: Any = reactor
-    for port in readers.getReaders():
-        if IListeningPort.providedBy(port):
-            # Once more on the same socket, which changes the number and nothing else (listen(2)).
-            port.socket.listen(BACKLOG)
+    for port in twisted_reactor.listening_ports():
+        # Once more on the same socket, which changes the number and nothing else (listen(2)).
+        port.socket.listen(BACKLOG)
 
 
 async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
