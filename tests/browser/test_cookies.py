@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from playwright._impl._api_structures import SetCookieParam
     from playwright.sync_api import Playwright
 
     from tests.support.stack import Stack
@@ -63,7 +62,7 @@ def test_a_sibling_s_token_for_the_whole_domain_stops_no_form(
     # Not a secure context, which is the point.
     visitor.expects("Cross-Origin-Opener-Policy header has been ignored")
     visitor.url = stack.url.replace("127.0.0.1", "login.example.test")
-    sibling: SetCookieParam = {"name": "csrftoken", "value": "a" * 32, "domain": ".example.test", "path": "/"}
+    sibling: Any = {"name": "csrftoken", "value": "a" * 32, "domain": ".example.test", "path": "/"}
     if older:
         visitor.context.add_cookies([sibling])
     tab = visitor.open("/login/")

@@ -61,9 +61,9 @@ def test_a_page_at_rest_whose_connections_died_comes_back_by_itself(
 
 
 def test_a_page_at_rest_hears_the_server_and_stays_live(visit: Callable[..., Visitor], site: Stack) -> None:
-    """A minute of peace is no silence."""
+    """Peace that lasts longer than a silence may is none."""
     tab = visit(site).open("/login/")
-    time.sleep(40)
+    time.sleep(NOTICED)
     assert tab.shown["connection"] == ["connecting", "live"]
 
 
@@ -78,7 +78,10 @@ def test_a_countdown_ends_by_itself_when_the_server_is_out_of_reach(
     line.hang()
     tab.button_is_free()
     assert tab.seconds == 0
-    assert tab.shown["seconds"] == sorted(tab.shown["seconds"], reverse=True) or tab.shown["seconds"][0] == 0
+    # The first is that of the page before anything was asked for.
+    _before, *counted = tab.shown["seconds"]
+    assert counted == sorted(counted, reverse=True), "it went back"
+    assert len(counted) > 10, "it stood still and jumped"
     tab.connection("offline")
     line.heal()
     tab.is_live()

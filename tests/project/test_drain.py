@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,9 @@ def test_sigterm_loses_no_answer_of_what_is_under_way(make_stack: Callable[..., 
         other.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(REQUESTS) as pool:
             answers = [pool.submit(person.ask, number()) for person in people]
-            time.sleep(1)
+            wait_until(lambda: len(list(stack.redis.scan_iter("*cooldown*"))) == REQUESTS, 20)
             web.process.terminate()
-            time.sleep(0.5)
+            wait_until(lambda: _refuses(stack.ports[0]), 10)
             other.execute("ROLLBACK")
             assert [answer.result().status_code for answer in answers] == [202] * REQUESTS
     assert web.process.wait(10) == 0
@@ -48,3 +48,8 @@ def test_a_socket_is_closed_with_a_code_on_which_its_page_comes_back(make_stack:
     web.process.terminate()
     assert page.wait_for_close() == 4012
     assert web.process.wait(10) == 0
+
+
+def _refuses(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) != 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import strategies as st
 
+from tests.support.production import PRODUCTION
 from tests.support.raw import KEY, RawSocket
 from tests.support.stack import Stack
 from tests.tools.fuzz.frames import frames
@@ -25,15 +26,7 @@ GROWTH = 40_000
 # Examples before its size is taken for the first time.
 WARM = 200
 SECRET = "0123456789abcdef" * 2
-SETTINGS = {
-    "DEBUG": "0",
-    "PUBLIC_ORIGIN": "http://127.0.0.1",
-    "SMS_GATEWAYS": "yuntongxun",
-    "YUNTONGXUN_ACCOUNT_SID": "a" * 32,
-    "YUNTONGXUN_AUTH_TOKEN": "b" * 32,
-    "YUNTONGXUN_APP_ID": "c" * 32,
-    "YUNTONGXUN_RECEIPT_SECRET": SECRET,
-}
+SETTINGS = {**PRODUCTION, "YUNTONGXUN_RECEIPT_SECRET": SECRET}
 
 
 class Watched:
@@ -77,7 +70,7 @@ _watched: list[Watched] = []
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[None]:
     """Have a site run for the targets of this file."""
-    with Stack(folder, workers=0, **SETTINGS) as stack:  # type: ignore[arg-type]
+    with Stack(folder, workers=0, **SETTINGS) as stack:
         _watched.append(Watched(stack))
         try:
             yield
