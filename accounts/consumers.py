@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 # other pages are rechecked together: accounts/live/recheck.py.
 RECHECK_SECONDS = recheck.EVERY_SECONDS
 RECHECK_UNFINISHED_SECONDS = 5
+# How long after the moment at which its words change a page is rechecked: never before it.
+AFTER_SECONDS = (0.05, 0.5)
 # Seconds between looking for a row that is just being written: its message is faster than its commit.
 ROW_PAUSES_SECONDS = (0.004, 0.01, 0.04, 0.25, 1.0)
 WRITTEN = {"type": "delivery.written"}
@@ -231,13 +233,10 @@ class PageConsumer(EventConsumer):
         if self.timer:
             self.timer.cancel()
             self.timer = None
-        if not (state.unfinished or state.pace or self.rechecks_itself):
-            return
-        pause: float = RECHECK_UNFINISHED_SECONDS if state.unfinished else RECHECK_SECONDS
-        # Not before that moment: "next in 5 s" would be heard once more, as "in 1 s".
-        pause = max(pause, 1.3 * (state.retry_in + 1)) if state.retry_in else pause
-        # And when it begins to be slow; a second late, for the recheck itself is spread.
-        self.schedule_recheck(min(pause, state.slow_in + 1) if state.slow_in else pause)
+        pauses = [RECHECK_SECONDS] if self.rechecks_itself else []
+        if state.unfinished:
+            pauses.append(RECHECK_UNFINISHED_SECONDS)
+        self.schedule_recheck(state.changes_in, *pauses)
 
     def snapshot(self) -> tuple[State, str] | None:
         """Return what this session may see now, None when it has ended. Runs in a reader's thread."""
@@ -277,12 +276,16 @@ class PageConsumer(EventConsumer):
         if not self.ended:
             await self.send_leaves(render.countdown(seconds, self.language))
 
-    def schedule_recheck(self, seconds: float) -> None:
-        """Recheck after a while, in place of what was planned. Spread, so that a restart is not felt for ever."""
-        if self.timer:
-            self.timer.cancel()
-        loop = asyncio.get_running_loop()
-        self.timer = loop.call_later(seconds * random.uniform(0.8, 1.2), self.enqueue, recheck.RECHECK)  # noqa: S311
+    def schedule_recheck(self, moment: float, *pauses: float) -> None:
+        """Recheck at the moment (seconds from now) at which the words change, 0 for never, or after a pause.
+
+        The sooner counts. Spread, so that a crowd that came together does not come back together for ever.
+        """
+        waits = [pause * random.uniform(0.8, 1.2) for pause in pauses]  # noqa: S311
+        if moment:
+            waits.append(moment + random.uniform(*AFTER_SECONDS))  # noqa: S311
+        if waits:
+            self.timer = asyncio.get_running_loop().call_later(min(waits), self.enqueue, recheck.RECHECK)
 
     async def recheck(self, event: Mapping[str, Any]) -> None:
         """Show everything that may have changed. Where that fails the socket is closed: its session may be over."""

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import get_language_info
 
-from accounts import phone_numbers
 from accounts.live.state import SOCKET, State, browser_of_request, state_of_request
 from accounts.sessions import browser_id, ended_visitor
 
@@ -25,7 +24,6 @@ def page(request: HttpRequest) -> dict[str, Any]:
         # For absolute URLs, which search engines and link previews need.
         "origin": settings.PUBLIC_ORIGIN,
         "debug": settings.DEBUG,
-        "regions": phone_numbers.regions(),
         "dev_phone": settings.DEV_PHONE,
         "csrf_cookie_name": settings.CSRF_COOKIE_NAME,
         "proof": "submit" if settings.ALTCHA == "always" else "",
@@ -33,7 +31,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         # For the leaves (live.html). A variable that is missing costs a template four exceptions each time.
         "prefix": "",
         "oob": False,
-        "oob_waited": False,
+        "oob_life": False,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -120,11 +120,30 @@ class CodeRequestForm(ProvenForm):
 
     words = {"mobile": "MOBILE_FORMAT", "purpose": "PURPOSE_UNKNOWN"}
 
-    mobile = forms.CharField(max_length=64)
+    mobile = forms.CharField(max_length=64, required=False)
     purpose = forms.ChoiceField(choices=[(purpose, purpose) for purpose in PURPOSES], required=False)
+    # A masked number that the page shows: without another it is meant. So no page has to know the whole one.
+    number = forms.CharField(max_length=64, required=False)
+    # Set where the page shows that number alone: it counts, whatever is in the hidden field.
+    same = forms.BooleanField(required=False)
+
+    # The masked number is read before it is needed.
+    field_order = ("number", "same", "mobile", "purpose")
+
+    def __init__(self, data: Mapping[str, Any], *, known: Callable[[], list[str]]) -> None:
+        """Take the fields, and what returns the numbers (E.164) that may be meant by a masked one."""
+        super().__init__(data)
+        self._known = known
 
     def clean_mobile(self) -> str:
-        """Accept any spelling of a number, and return E.164."""
+        """Accept any spelling of a number, or the masked one that was shown, and return E.164."""
+        typed, shown = self.cleaned_data["mobile"], self.cleaned_data.get("number")
+        if shown and (not typed or self.cleaned_data.get("same")):
+            for mobile in self._known():
+                if masked(mobile) == shown:
+                    return mobile
+        if not typed:
+            raise ValidationError("no number", code="required")
         return self.number_in("mobile")
 
     def clean_purpose(self) -> str:

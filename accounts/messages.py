@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts.phone_numbers import example
+from accounts.phone_numbers import example, regions
+
+# Countries that a sentence names at most.
+MOST_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +26,18 @@ class Notice:
     seconds: int = 0
 
 
-def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> str:
-    """Return what a stable word means, for people, in the request's language."""
+def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None, field: str = "") -> str:
+    """Return what a stable word means, for people, in the request's language. `field` is the one that it is about."""
     match word:
         case "PARAM_MISSING":
-            return _("Please fill in all required fields.")
+            return _missing(field)
         case "USERNAME_FORMAT":
             return _("Enter your username (5 to 20 letters, digits, - or _) or your mobile number.")
         case "PASSWORD_FORMAT":
             return _("This password is too long. Check it and try again.")
         case "MOBILE_FORMAT":
-            return _("We can't send text messages to this number. Enter a mobile number like %(number)s.") % {
-                "number": example()
+            return _("We can't send text messages to this number. Enter a mobile number from %(countries)s.") % {
+                "countries": _countries()
             }
         case "CREDENTIALS" if tries_left:
             return ngettext(
@@ -70,7 +73,7 @@ def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> s
                 "Incorrect code. %(tries)d attempt left.", "Incorrect code. %(tries)d attempts left.", tries_left
             ) % {"tries": tries_left}
         case "SMS_CODE_WRONG":
-            return _("Incorrect code, and no attempts left. Request a new code.")
+            return _("Incorrect code, and no attempts left. You can request a new code when the timer ends.")
         case "SMS_CODE_EXPIRED":
             return _("This code is no longer valid. Request a new code.")
         case "PROOF_NEEDED":
@@ -83,6 +86,36 @@ def errmsg(word: str, *, seconds: float = 0, tries_left: int | None = None) -> s
             return _("We're having technical problems, and nothing was sent. Please try again in a moment.")
         case _:
             return _("We couldn't read this request.")
+
+
+def _missing(field: str) -> str:
+    """Name the field that is empty."""
+    match field:
+        case "username":
+            return _("Enter your username or mobile number.")
+        case "password":
+            return _("Enter your password.")
+        case "mobile":
+            return _("Enter your mobile number.")
+        case "code":
+            return _("Enter the 6-digit code from the text message.")
+        case "current":
+            return _("Enter your current password.")
+        case "new":
+            return _("Enter a new password.")
+        case _:
+            return _("Please fill in all required fields.")
+
+
+def _countries() -> str:
+    """Return where numbers get codes: "China (+86), for example 138 0013 8000", or a list of the first countries."""
+    places = [f"{region.country} (+{region.code})" for region in regions()]
+    if len(places) == 1:
+        return _("%(country)s, for example %(number)s") % {"country": places[0], "number": example()}
+    if len(places) > MOST_NAMED:
+        more = len(places) - MOST_NAMED
+        places[MOST_NAMED:] = [_("%(number)d other countries") % {"number": more}]
+    return _(" or ").join([_(", ").join(places[:-1]), places[-1]])
 
 
 def how_long(seconds: float) -> str:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 import phonenumbers
 from django.conf import settings
+from django.utils.translation import get_language, to_locale
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneNumberFormat, PhoneNumberType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # The signs that libphonenumber takes as punctuation, as NFKC leaves them. Not its x: "x5" is an extension, and "138x"
 # is a digit that somebody has hidden.
@@ -74,10 +81,30 @@ def _read(digits: str, region: str) -> str:
     return ""
 
 
-def regions() -> list[tuple[str, int]]:
-    """Return the regions that a visitor can choose from, with their country codes; none where there is one only."""
-    names = settings.SMS_REGIONS
-    return [(name, phonenumbers.country_code_for_region(name)) for name in names] if len(names) > 1 else []
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region whose numbers get codes: its ISO 3166 name and its country code."""
+
+    name: str
+    code: int
+
+    @property
+    def country(self) -> str:
+        """Its name in the language of the request."""
+        return _countries(get_language() or settings.LANGUAGE_CODE).get(self.name, self.name)
+
+
+def regions() -> list[Region]:
+    """Return the regions of SMS_REGIONS, in its order."""
+    return [Region(name, phonenumbers.country_code_for_region(name)) for name in settings.SMS_REGIONS]
+
+
+@cache
+def _countries(language: str) -> Mapping[str, str]:
+    # Here, so that a process that names no country does not load it.
+    from babel import Locale
+
+    return Locale.parse(to_locale(language)).territories
 
 
 def example() -> str:

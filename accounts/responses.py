@@ -17,14 +17,20 @@ from django_htmx.http import HttpResponseClientRedirect
 from accounts.live.render import leaves
 from accounts.live.state import State
 from accounts.messages import Notice, errmsg
+from accounts.phone_numbers import regions
 from project.web.http import Request, prefers_json
 
 # What login.html shows of a form that was sent. All of it is always given: a variable that is missing costs a template
 # four exceptions each time.
 NOTHING_SENT = {
-    **dict.fromkeys(("username", "mobile", "region", "next"), ""),
+    **dict.fromkeys(("username", "mobile", "region", "next", "known"), ""),
     **dict.fromkeys(("password_message", "code_message", "verify_message", "password_proof", "code_proof"), None),
+    "again": False,
 }
+# The way of the last sign-in, or the one chosen since: a display-only cookie that static/sign-in.js sets as well.
+WAY_COOKIE = "way"
+WAY_SECONDS = 365 * 86400
+BY_PASSWORD, BY_CODE = "password", "code"
 
 
 def state_reply(
@@ -62,7 +68,7 @@ def refusal(
     """
     # The seconds of a 503 are an estimate, and a visitor who has attempts left need not wait.
     wait = 0 if status == 503 or tries_left else math.ceil(seconds)
-    message = Notice(text or errmsg(code, seconds=seconds, tries_left=tries_left), field, seconds=wait)
+    message = Notice(text or errmsg(code, seconds=seconds, tries_left=tries_left, field=field), field, seconds=wait)
     response: HttpResponse
     if prefers_json(request):
         body: dict[str, Any] = {"code": code, "errmsg": message.text, **(state.as_json() if state else {})}
@@ -139,12 +145,24 @@ def _message_leaf(place: str, message: Notice | None, _language: str | None) -> 
 
 def login_page(request: HttpRequest, *, status: int = 200, **shown: Any) -> HttpResponse:
     """Render the sign-in page. `shown` is what a form that was sent adds to it."""
-    return render(request, "accounts/login.html", NOTHING_SENT | shown, status=status)
+    context = {"regions": regions(), "way": _way(request, shown), "usual_way": request.COOKIES.get(WAY_COOKIE, "")}
+    return render(request, "accounts/login.html", NOTHING_SENT | context | shown, status=status)
+
+
+def _way(request: HttpRequest, shown: dict[str, Any]) -> str:
+    """Return the way that the page must begin with: that of the form that was sent, or the one asked for; or ""."""
+    if any(shown.get(name) for name in ("password_message", "password_proof")):
+        return BY_PASSWORD
+    if any(shown.get(name) for name in ("mobile", "code_message", "verify_message", "code_proof", "again")):
+        return BY_CODE
+    return request.GET.get("way", "")
 
 
 def _page(request: HttpRequest, status: int, state: State | None, messages: dict[str, Any]) -> HttpResponse:
     """Render the whole login page with what the visitor typed, except for the password and the code."""
     context: dict[str, Any] = {name: request.POST.get(name, "") for name in ("username", "mobile", "region", "next")}
+    # Somebody who is signed in has sent a form to prove it again.
+    context["again"] = request.user.is_authenticated
     if state:
         context["state"] = replace(state, username=request.user.get_username())
     return login_page(request, status=status, **context, **messages)

@@ -14,6 +14,7 @@ urlpatterns = [
     path("login/", views.login, name="login"),
     path("login/code/", views.login_code, name="login_code"),
     path("code/", views.code, name="code"),
+    path("code/check/", views.check, name="check"),
     path("code/withdraw/", views.withdraw, name="withdraw"),
     path("logout/", views.logout, name="logout"),
     # Where a password manager looks for the page (W3C, A Well-Known URL for Changing Passwords).

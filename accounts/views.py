@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.contrib import auth
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render, resolve_url
 from django.utils.translation import get_language
@@ -19,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import codes, messages, responses, sessions
 from accounts.backends import claim_of
 from accounts.codes import cooldown_cookie, repetition
-from accounts.forms import CodeForm, CodeRequestForm, PasswordForm, WithdrawForm, sent
+from accounts.forms import CodeForm, CodeRequestForm, Form, PasswordForm, WithdrawForm, sent
 from accounts.live.render import leaves
 from accounts.live.state import SESSION_CHANGED, WAIT_CHANGED, browser_of_request, state_of_request, state_of_row
 from accounts.models import User
@@ -33,13 +34,13 @@ from project.web.http import Request, prefers_json
 from tasks import delivery
 from tasks.delivery import withdraw as withdrawal
 
-if TYPE_CHECKING:
-    from accounts.forms import Form
-
 logger = logging.getLogger(__name__)
 
 # The form that shows the message, by the URL that it is sent to.
 FORMS = {"/login/": "password", "/code/": "code", "/login/code/": "verify"}
+# Where somebody who is signed in was sent on to, for so long.
+WENT_ON_COOKIE = "went-on"
+WENT_ON_SECONDS = 10
 
 
 @never_cache
@@ -47,8 +48,7 @@ FORMS = {"/login/": "password", "/code/": "code", "/login/code/": "verify"}
 def login(request: Request) -> HttpResponse:
     """Show the sign-in page; sign in with a username or mobile number and a password."""
     if request.method != "POST":
-        destination = PasswordForm(request.GET).destination(request)
-        return responses.login_page(request, next=destination)
+        return _login_page(request)
     form = PasswordForm(sent(request))
     if not form.is_valid():
         word, field = form.fault()
@@ -74,14 +74,14 @@ def login(request: Request) -> HttpResponse:
     if user.mobile:
         # The owner has signed in: failed attempts by others no longer lock the codes of this number.
         failed_attempts.forgive("code", user.mobile)
-    return _signed_in(request, user, form)
+    return _signed_in(request, user, form, responses.BY_PASSWORD)
 
 
 @never_cache
 @require_POST
 def code(request: Request) -> HttpResponse:
     """Accept a request for a code by SMS: 202 and the state, once the delivery is recorded."""
-    form = CodeRequestForm(sent(request))
+    form = CodeRequestForm(sent(request), known=partial(_known_numbers, request))
     if not form.is_valid():
         word, field = form.fault()
         return responses.refusal(request, word, place="code", field=field, text=form.why())
@@ -111,6 +111,13 @@ def code(request: Request) -> HttpResponse:
     response = responses.state_reply(request, state_of_row(row), place="code", status=202, done=done)
     cooldown_cookie.forget(response, request.COOKIES)
     return response
+
+
+@never_cache
+@require_POST
+def check(request: Request) -> HttpResponse:
+    """Show the present state with what was typed: "Check again" on a page without JavaScript."""
+    return responses.state_reply(request, state_of_request(request), place="code", status=200)
 
 
 @never_cache
@@ -157,9 +164,11 @@ def login_code(request: Request) -> HttpResponse:
         except codes.Expired:
             verified = repetition.check(request, **entered)
     except codes.Wrong as wrong:
+        if not wrong.tries_left:
+            return _code_is_dead(request, "SMS_CODE_WRONG")
         return responses.refusal(request, "SMS_CODE_WRONG", place="verify", field="code", tries_left=wrong.tries_left)
     except codes.Expired:
-        return responses.refusal(request, "SMS_CODE_EXPIRED", place="verify", field="code", tries_left=0)
+        return _code_is_dead(request, "SMS_CODE_EXPIRED")
     except failed_attempts.Paused as wait:
         return responses.refusal(request, "CODE_LIMIT", place="verify", status=429, seconds=wait.seconds)
     except failed_attempts.Locked:
@@ -169,7 +178,7 @@ def login_code(request: Request) -> HttpResponse:
     user = auth.authenticate(request, verified=verified)
     if user is None:
         return responses.refusal(request, "NO_ACCOUNT", place="verify")
-    return _signed_in(request, user, form, verified)
+    return _signed_in(request, user, form, responses.BY_CODE, verified)
 
 
 @never_cache
@@ -181,7 +190,8 @@ def logout(request: Request) -> HttpResponse:
     if sessions.is_session(request):
         auth.logout(request)
     browser_id.replant(request.session)
-    response = responses.gone_to(request, resolve_url("home"), done=_("Signed out."))
+    destination = Form(request.POST).destination(request) or resolve_url("home")
+    response = responses.gone_to(request, destination, done=_("Signed out."))
     cooldown_cookie.forget(response, request.COOKIES)
     response.delete_cookie("username", samesite="Lax")
     response.cookies["username"]["secure"] = settings.SESSION_COOKIE_SECURE or ""
@@ -219,6 +229,15 @@ def csrf_failure(request: Request, reason: str = "") -> HttpResponse:
     return render(request, "403_csrf.html", status=403)
 
 
+def _known_numbers(request: Request) -> list[str]:
+    """Return the numbers that this browser's pages show masked: of its latest request, and of who is signed in."""
+    own = browser_id.of(request.session)
+    row = delivery.latest(own) if own else None
+    user = request.user
+    numbers = [row.mobile if row and state_of_row(row).mobile else "", (user.is_authenticated and user.mobile) or ""]
+    return [mobile for mobile in numbers if mobile]
+
+
 def _too_frequent(request: Request, own: str, mobile: str, seconds: float) -> HttpResponse:
     """Refuse with the present state: this may be a second click on a request that was accepted."""
     state = state_of_request(request)
@@ -231,6 +250,13 @@ def _too_frequent(request: Request, own: str, mobile: str, seconds: float) -> Ht
     if is_unshown:
         cooldown_cookie.remember(response, mobile, seconds, own)
     return response
+
+
+def _code_is_dead(request: Request, word: str) -> HttpResponse:
+    """Refuse a code, and every other one: the page asks for a new one, and shows what became of the last."""
+    if own := browser_id.of(request.session):
+        push(delivery.group(own), delivery.CHANGED)
+    return responses.refusal(request, word, place="code", state=state_of_request(request), tries_left=0)
 
 
 def _is_proven(form: Form) -> bool:
@@ -246,7 +272,32 @@ def _counts_as_proven(form: Form) -> bool:
         return True
 
 
-def _signed_in(request: Request, user: User, form: Form, verified: codes.Verified | None = None) -> HttpResponse:
+def _login_page(request: Request) -> HttpResponse:
+    """Show the sign-in page. Somebody who is signed in goes on to `next`, or is asked whether to go on as they are.
+
+    `again` asks for a proof once more, from somebody who is signed in (accounts/passwords).
+    """
+    destination = PasswordForm(request.GET).destination(request)
+    user = request.user
+    if not user.is_authenticated:
+        return responses.login_page(request, next=destination)
+    if "again" in request.GET:
+        return responses.login_page(request, next=destination, again=True, known=masked(user.mobile or ""))
+    # A page that this account may not see sends its visitor back here at once: the second time they are asked.
+    mark = hashlib.sha256(destination.encode()).hexdigest()[:16]
+    if not destination or request.COOKIES.get(WENT_ON_COOKIE) == mark:
+        return responses.login_page(request, next=destination)
+    response = HttpResponseRedirect(destination)
+    response.set_cookie(
+        WENT_ON_COOKIE, mark, max_age=WENT_ON_SECONDS, path=request.path, httponly=True, samesite="Lax",
+        secure=settings.SESSION_COOKIE_SECURE,
+    )  # fmt: skip
+    return response
+
+
+def _signed_in(
+    request: Request, user: User, form: Form, way: str, verified: codes.Verified | None = None
+) -> HttpResponse:
     """Sign the user in, set the cookies, notify the other tabs, and redirect."""
     before = browser_id.of(request.session)
     key = request.session.session_key
@@ -268,6 +319,11 @@ def _signed_in(request: Request, user: User, form: Form, verified: codes.Verifie
     # Only for display on cached pages: nothing relies on it.
     response.set_cookie("username", user.username, max_age=age, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
     known_devices.remember(request, response, user)
+    if request.COOKIES.get(responses.WAY_COOKIE) != way:
+        response.set_cookie(
+            responses.WAY_COOKIE, way, max_age=responses.WAY_SECONDS, path=resolve_url("login"), samesite="Lax",
+            secure=settings.SESSION_COOKIE_SECURE,
+        )  # fmt: skip
     return _tell_tabs(response, before)
 
 

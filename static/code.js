@@ -1,5 +1,5 @@
-// The one field of the code: six digits, however they come, are sent by themselves, once. And the way back from a wrong
-// number. Comfort, all of it: without this file both forms are plain posts, and the server keeps every rule.
+// The one field of the code: six digits, however they come, are sent by themselves, once. And where the keyboard is in
+// each step. Comfort, all of it: without this file both forms are plain posts, and the server keeps every rule.
 "use strict";
 
 (() => {
@@ -9,9 +9,12 @@
   const verify = code.form;
   const ask = $(".ask");
   const withdraw = $(".withdraw");
+  const send = $(".ask button");
+  const mobile = $("#mobile");
   const DIGITS = 6;
-  // An SMS may still come, or has come.
-  const OPEN = ["queued", "sending", "retrying", "sent", "delivered", "unknown"];
+  // `start`, a number is asked for; `code`, an SMS may still come, or has come; `end`, none will.
+  const shown = () => $("#delivery .number")?.textContent ?? "";
+  const step = () => $("#delivery").dataset.step;
 
   // ---- What people copy: "123 456", "123-456", full-width digits, a whole message
 
@@ -83,20 +86,41 @@
     take(digits);
   });
 
-  // The keyboard goes to the field as soon as that is shown: by the answer, or by a push. Nobody who is somewhere else
-  // already is fetched back.
+  // The keyboard goes to the field as soon as that is shown: by the answer, or by a push. When no code will come, to what
+  // asks for another. Nobody who is somewhere else already is fetched back, and no page where nobody has asked.
+  let asked = false;
   let expected = false;
+  let before = step();
+  const isFree = () => [document.body, mobile, send].includes(document.activeElement);
   const receive = () => {
     if (!expected || !code.getClientRects().length) return;
     expected = false;
-    if ([document.body, $(".ask button")].includes(document.activeElement)) code.focus();
+    if (isFree()) code.focus();
+  };
+  const follow = () => {
+    const now = step();
+    if (now === before) return;
+    before = now;
+    if (now !== "end") return;
+    const { state, reason } = $("#delivery").dataset;
+    // A code that is dead is of no use. After a failure one may come all the same, and what was typed stays.
+    const typing = code.value && code.value !== wrong;
+    if (state === "failed" && typing) return;
+    if (document.activeElement !== code && !(asked && isFree())) return;
+    forget();
+    (state === "failed" && reason === "number" ? mobile : send).focus();
   };
 
   // Before htmx hears of it.
   document.addEventListener("submit", (event) => {
     if (event.target === withdraw) {
       // What this page shows now: a newer request, which it has not heard of, is not taken back.
-      withdraw.elements.number.value = $("#delivery .number")?.textContent ?? "";
+      withdraw.elements.number.value = shown();
+    }
+    // Where that number alone is shown, it is the one that is meant, whatever this page was asked for earlier.
+    if (event.target === ask && shown()) {
+      ask.elements.number.value = shown();
+      ask.elements.same.value = step() === "code" ? "on" : "";
     }
     if (event.target !== verify) return;
     if (busy || (wrong && code.value === wrong)) {
@@ -123,14 +147,14 @@
     }
     if (elt === ask && xhr.status === 202) {
       forget();
-      expected = true;
+      asked = expected = true;
       receive();
     }
-    if (elt === withdraw && xhr.status === 200 && !$("#delivery").dataset.state) {
-      expected = false;
+    if (elt === withdraw && xhr.status === 200 && step() === "start") {
+      asked = expected = false;
       forget();
-      $("#mobile").focus();
-      $("#mobile").select();
+      mobile.focus();
+      mobile.select();
     }
   });
 
@@ -142,7 +166,7 @@
     offer = null;
   };
   const listen = () => {
-    if (!OPEN.includes($("#delivery").dataset.state)) return hangUp();
+    if (step() !== "code") return hangUp();
     if (offer || document.hidden || !("OTPCredential" in window)) return;
     const mine = offer = new AbortController();
     navigator.credentials.get({ otp: { transport: ["sms"] }, signal: mine.signal }).then(
@@ -153,6 +177,7 @@
   new MutationObserver(() => {
     listen();
     receive();
+    follow();
   }).observe(document.body, { childList: true, subtree: true });
   document.addEventListener("visibilitychange", listen);
   addEventListener("pagehide", hangUp);

@@ -58,7 +58,10 @@
     heard = Date.now();
     connection("connecting");
   });
-  document.addEventListener("htmx:wsBeforeMessage", () => { heard = Date.now(); });
+  document.addEventListener("htmx:wsBeforeMessage", () => {
+    heard = Date.now();
+    answered();
+  });
   document.addEventListener("htmx:wsError", () => connection("offline"));
   document.addEventListener("htmx:wsClose", ({ target, detail }) => {
     connection("offline");
@@ -87,6 +90,7 @@
   document.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr, successful } }) => {
     if (elt.id !== "poll") return;
     pause = successful ? POLL : Math.min(POLL_MOST, 2 * pause);
+    if (successful) answered();
     // How long a busy server wants to be left alone, it says itself.
     due = Date.now() + spread(Math.max(pause, 1000 * (xhr.status === 503 && xhr.getResponseHeader("Retry-After"))));
   });
@@ -94,17 +98,23 @@
   // A page from the back button's cache may show somebody who has left.
   addEventListener("pageshow", (event) => event.persisted && location.reload());
 
-  // The server owns the countdown. While it is silent the seconds go on here, so that the button comes back.
+  // The server owns the countdown and sends each number. When one is overdue the seconds go on here: no number stands
+  // still, and the button comes back.
+  const OVERDUE = 2500;
   let counted = null;
+  let came = 0;
   let end = 0;
   const passSecond = () => {
     const leaf = $("#countdown");
     const shown = Number(leaf?.dataset.seconds);
     if (!shown) return;
-    if (leaf !== counted) end = Date.now() + 1000 * shown;
+    if (leaf !== counted) {
+      came = Date.now();
+      end = came + 1000 * shown;
+    }
     counted = leaf;
     const left = Math.max(0, Math.ceil((end - Date.now()) / 1000));
-    if (left >= shown || isLive()) return;
+    if (left >= shown || (isLive() && Date.now() - came < OVERDUE)) return;
     leaf.dataset.seconds = left;
     leaf.textContent = left ? leaf.textContent.replace(/\d+/, left) : "";
   };
@@ -135,9 +145,9 @@
   let held = "";
   document.addEventListener("htmx:oobBeforeSwap", ({ target, detail }) => {
     const fresh = detail.fragment.firstElementChild;
-    // Seconds that pass inside of a leaf do not make it another one: they come after it, as a leaf of their own.
-    const passed = $("#waited", target);
-    if (fresh && passed) $("#waited", fresh)?.replaceWith(passed.cloneNode(true));
+    // Minutes that pass inside of a leaf do not make it another one: they come after it, as a leaf of their own.
+    const passed = $("#life", target);
+    if (fresh && passed) $("#life", fresh)?.replaceWith(passed.cloneNode(true));
     const same = fresh?.isEqualNode(target) && !target.matches(".message, #live");
     if (overtaken(target) || same) detail.shouldSwap = false;
     else if (target.contains(document.activeElement)) held = document.activeElement.id;
@@ -172,9 +182,17 @@
   document.querySelectorAll("form").forEach((form) => $(".message:not(:empty)", form) && blame(form));
   document.addEventListener("input", ({ target }) => target.removeAttribute("aria-invalid"));
 
+  // Milliseconds that a sentence stands at least.
+  const READ = 6000;
+  let troubled = "";
+  let since = 0;
   const trouble = (word) => {
+    troubled = word;
+    since = Date.now();
     $("#trouble").textContent = word ? $("#trouble").dataset[word] : "";
   };
+  // The server is there again: that it was not is no longer true.
+  const answered = () => troubled === "away" && Date.now() - since > READ && trouble("");
   document.addEventListener("htmx:beforeRequest", ({ detail }) => detail.elt.matches("form") && trouble(""));
   document.addEventListener("htmx:afterRequest", ({ detail }) => {
     if (!detail.elt.matches("form")) return;

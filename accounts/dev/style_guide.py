@@ -51,13 +51,15 @@ def deliveries() -> list[Sample]:
     return _samples(
         ("", State()),
         _delivery("queued", "queued", 0),
+        _delivery("queued, slow", "queued", 0, pace="slow"),
         _delivery("sending", "sending"),
         _delivery("sending, route", "sending", 2, route=2, reason="route"),
-        _delivery("retrying", "retrying", 2, retry_in=5),
+        _delivery("retrying", "retrying", 2),
+        _delivery("retrying, slow", "retrying", 3, pace="slow"),
         _delivery("retrying, route", "retrying", 2, route=2, reason="route"),
         _delivery("sent", "sent"),
-        _delivery("sent, usual", "sent", usual=6, waited=2),
-        _delivery("sent, slow", "sent", 2, route=2, usual=6, waited=40),
+        _delivery("sent, usual", "sent", pace="usual", usual=6, minutes=5),
+        _delivery("sent, slow", "sent", 2, route=2, pace="slow", usual=6, minutes=1),
         _delivery("delivered", "delivered"),
         _delivery("failed", "failed", 4),
         _delivery("failed, number", "failed", reason="number"),
@@ -65,6 +67,8 @@ def deliveries() -> list[Sample]:
         _delivery("failed, operator", "failed", reason="operator"),
         _delivery("unknown", "unknown"),
         _delivery("expired", "expired", 0),
+        _delivery("expired, sent", "expired", reason="sent"),
+        _delivery("expired, guessed", "expired", reason="guessed"),
         _delivery("superseded", "superseded", 0),
         kind="delivery",
     )
@@ -92,7 +96,7 @@ def style(request: HttpRequest) -> HttpResponse:
         "connections": _samples(
             *((word, State(connection=word)) for word in ("connecting", "live", "offline")), kind="connection"
         ),
-        "strip": Sample("strip", State(delivery="retrying", attempt=2, retry_in=5, mobile=MOBILE, wait=55), "strip-"),
+        "strip": Sample("strip", State(delivery="retrying", attempt=2, mobile=MOBILE, wait=55), "strip-"),
         "error": Notice(errmsg("SMS_CODE_WRONG", tries_left=4)),
         "calm": Notice(errmsg("PROOF_NEEDED"), calm=True),
     }

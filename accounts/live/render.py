@@ -19,10 +19,12 @@ def leaves(state: State, *names: str) -> str:
     """Return the named leaves (`account`, `delivery`, `countdown`, `connection`, `live`) as one push or reply."""
     if "delivery" in names:
         # After it, for a page that leaves the same delivery alone.
-        names = (*names, "waited")
+        names = (*names, "life")
+    # Without what is one visitor's own, or stands in a leaf by itself.
     shared = replace(
-        state, mobile=NUMBER if state.mobile else "", wait=0.0, username="", resend_at=None, expires_at=None
-    )
+        state, mobile=NUMBER if state.mobile else "", username="",
+        minutes=0, changes_in=0.0, wait=0.0, resend_at=None, expires_at=None,
+    )  # fmt: skip
     return "\n".join(_leaf(name, state, shared) for name in names)
 
 
@@ -33,12 +35,14 @@ def _leaf(name: str, state: State, shared: State) -> str:
     if name == "countdown" and state.wait:
         # Nobody is shown a fraction. A countdown is in no other leaf, and in its own there is nothing else.
         shared = replace(shared, wait=state.seconds)
+    if name == "life":
+        shared = State(minutes=state.minutes)
     return _rendered(name, shared, translation.get_language()).replace(NUMBER, escape(state.mobile))
 
 
 @lru_cache(maxsize=512)
 def _rendered(name: str, state: State, _language: str | None) -> str:
-    return render_to_string(f"live.html#{name}", {"state": state, "oob": True, "oob_waited": name == "waited"})
+    return render_to_string(f"live.html#{name}", {"state": state, "oob": True, "oob_life": name == "life"})
 
 
 @lru_cache(maxsize=1024)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
@@ -26,6 +28,16 @@ SOCKET = "/ws/"
 SESSION_CHANGED = "session.changed"
 # With `seconds`: the wait for a number of which no row of this browser tells; 0, it waits no more.
 WAIT_CHANGED = "wait.changed"
+# Why a code that was sent no longer works: its life is over, or too many wrong ones were entered.
+SENT, GUESSED = "sent", "guessed"
+# The states in which the visitor has a code, or may get it any moment.
+CODE_SENT = frozenset({DeliveryState.SENT, DeliveryState.DELIVERED, DeliveryState.UNKNOWN})
+# No code will come, or it works no more.
+ENDED = frozenset({DeliveryState.FAILED, DeliveryState.EXPIRED, DeliveryState.SUPERSEDED})
+# Handing a message over takes longer than usual from here on.
+SEND_SECONDS = 5.0
+# For so long after the end of a code its page says what became of it.
+REMEMBERED = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +50,20 @@ class State:
     delivery: str = ""
     attempt: int = 0
     max_attempts: int = MAX_ATTEMPTS
-    # Whole seconds to the next attempt.
-    retry_in: int = 0
     # Masked.
     mobile: str = ""
-    # Why it failed: a tasks.gateways.Reason.
+    # Why it failed: a tasks.gateways.Reason. Why it expired: SENT or GUESSED, empty when it was never sent.
     reason: str = ""
     # Which carrier of the chain has it, counted from 1.
     route: int = 1
-    # Once it is sent: seconds that it usually takes from there to the handset, 0 when nobody knows; seconds since.
+    # How it gets on: `usual`, `slow`, empty when that cannot be said.
+    pace: str = ""
+    # Once it is sent: seconds that it usually takes from there to the handset, 0 when nobody knows.
     usual: int = 0
-    waited: int = 0
+    # Minutes that the code still lives, rounded up; 0 when it is dead, or was never sent.
+    minutes: int = 0
+    # Seconds until some of these words change without an event, 0 for never.
+    changes_in: float = 0.0
     # Seconds until another code may be asked for.
     wait: float = 0.0
     connection: str = "connecting"
@@ -66,21 +81,16 @@ class State:
         return replace(self, wait=max(self.wait, seconds))
 
     @property
+    def step(self) -> str:
+        """The step of the sign-in page: `start`, a number is asked for; `code`, its code; `end`, there will be none."""
+        if not self.delivery:
+            return "start"
+        return "end" if self.delivery in ENDED else "code"
+
+    @property
     def unfinished(self) -> bool:
         """Whether more is to come without anybody asking."""
         return self.delivery in delivery.UNFINISHED
-
-    @property
-    def pace(self) -> str:
-        """How a message that was sent does: `usual`, `slow`, empty when that cannot be said."""
-        if not self.usual:
-            return ""
-        return "slow" if self.waited >= delivery_times.too_long(self.usual) else "usual"
-
-    @property
-    def slow_in(self) -> float:
-        """Seconds until it counts as slow, 0 when it does not come to that."""
-        return delivery_times.too_long(self.usual) - self.waited if self.pace == "usual" else 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Return the state for a program; what does not apply is left out."""
@@ -94,23 +104,27 @@ def state_of_row(
     row: Delivery | None, *, username: str = "", socket: str = SOCKET, connection: str = "connecting"
 ) -> State:
     """Return the state that a delivery's row tells. `row.now`, the database's time, is used where it was read along."""
-    if row is None or row.withdrawn_at:
+    now = getattr(row, "now", row.created_at) if row else None
+    if row is None or now is None or not is_shown(row, now):
         return State(username=username, socket=socket, connection=connection)
-    now = getattr(row, "now", row.created_at)
-    retrying = row.state == DeliveryState.RETRYING
-    usually, waited = _under_way(row, now)
+    state, reason = _delivery(row, now)
+    pace, usual, slow_in = _pace(row, now) if state == row.state else ("", 0, 0.0)
+    left = (row.created_at + delivery.code_life() - now).total_seconds() if state in CODE_SENT else 0.0
+    minutes = math.ceil(left / 60)
+    # The next whole minute, and the end of the last one.
+    moments = [slow_in, left - 60 * (minutes - 1) if minutes else 0.0]
     return State(
         username=username,
-        # Once its code is used, there is nothing more to tell.
-        delivery="" if row.used_at else row.state,
-        # While it waits for another attempt, that is the one it is about: "attempt 2 of 4, next in 5 s".
-        attempt=row.attempts + retrying,
-        retry_in=max(0, math.ceil((row.due_at - now).total_seconds())) if retrying else 0,
-        mobile=masked(row.mobile),
-        reason=row.reason,
+        delivery=state,
+        # While it waits for another attempt, that is the one it is about.
+        attempt=row.attempts + (row.state == DeliveryState.RETRYING),
+        mobile=masked(row.mobile) if state else "",
+        reason=reason,
         route=row.route + 1,
-        usual=usually,
-        waited=waited,
+        pace=pace,
+        usual=usual,
+        minutes=minutes,
+        changes_in=min((moment for moment in moments if moment > 0), default=0.0),
         wait=max(0.0, (row.resend_at - now).total_seconds()),
         connection=connection,
         socket=socket,
@@ -119,14 +133,39 @@ def state_of_row(
     )
 
 
-def _under_way(row: Delivery, now: datetime) -> tuple[int, int]:
-    """Return how many seconds a message usually takes from sent to delivered, 0 for unknown, and has taken so far."""
-    if row.state != DeliveryState.SENT or row.sent_at is None or now - row.created_at > delivery.code_life():
-        return 0, 0
-    seconds = delivery_times.seconds(row.gateway)
-    if seconds is None:
-        return 0, 0
-    return max(1, round(seconds)), max(0, round((now - row.sent_at).total_seconds()))
+def is_shown(row: Delivery, now: datetime) -> bool:
+    """Tell whether pages show a delivery: not one that was withdrawn, nor one that is long over."""
+    is_over = row.state not in delivery.UNFINISHED and now - row.created_at > delivery.code_life() + REMEMBERED
+    return row.withdrawn_at is None and not is_over
+
+
+def _delivery(row: Delivery, now: datetime) -> tuple[str, str]:
+    """Return the state of a delivery, and its reason, as far as its code still works."""
+    if row.used_at:
+        # There is nothing more to tell.
+        return "", ""
+    if row.state in CODE_SENT:
+        if row.guesses >= settings.SMS_MAX_TRIES:
+            return DeliveryState.EXPIRED, GUESSED
+        if now - row.created_at >= delivery.code_life():
+            return DeliveryState.EXPIRED, SENT
+    return row.state, "" if row.state == DeliveryState.EXPIRED else row.reason
+
+
+def _pace(row: Delivery, now: datetime) -> tuple[str, int, float]:
+    """Return how a delivery gets on, the usual seconds from sent to delivered, and the seconds until it is slow.
+
+    What is zero is unknown, or does not come to that.
+    """
+    if row.state in delivery.UNFINISHED:
+        left = SEND_SECONDS - (now - row.created_at).total_seconds()
+        return ("", 0, left) if left > 0 else ("slow", 0, 0.0)
+    usual = delivery_times.seconds(row.gateway) if row.state == DeliveryState.SENT and row.sent_at else None
+    if usual is None or row.sent_at is None:
+        return "", 0, 0.0
+    seconds = max(1, round(usual))
+    left = delivery_times.too_long(seconds) - (now - row.sent_at).total_seconds()
+    return ("usual", seconds, left) if left > 0 else ("slow", seconds, 0.0)
 
 
 def browser_of_request(request: HttpRequest) -> str:

@@ -128,7 +128,7 @@ def _errmsg(word: str, field: str, *, seconds: float, tries_left: int | None) ->
         case "PASSWORD_LIMIT":
             return _("Too many incorrect passwords. Try again in %(time)s.") % {"time": messages.how_long(seconds)}
         case _:
-            return messages.errmsg(word)
+            return messages.errmsg(word, field=field)
 
 
 def _refusal(
@@ -195,6 +195,6 @@ def _to_login(request: Request) -> HttpResponse:
     return HttpResponseRedirect(_login())
 
 
-def _login() -> str:
-    """Return the URL of the login that leads back here."""
-    return f"{reverse('login')}?next={reverse('password')}"
+def _login(*, again: bool = False) -> str:
+    """Return the URL of the login that leads back here; `again` for somebody who is signed in."""
+    return f"{reverse('login')}?{'again=1&' if again else ''}next={reverse('password')}"

@@ -8,7 +8,6 @@ docs/development.md says why this is not WhiteNoise.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import mimetypes
 import re
@@ -35,8 +34,14 @@ HASHED = re.compile(r"(?P<stem>.+)\.(?P<hash>[0-9a-f]{12})(?P<suffix>\.[^./]+)")
 OWN_FILES = settings.BASE_DIR / "static"
 # Types that mimetypes may not know, or names differently on some systems.
 TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}
-# Together they compress better: code.js, which the sign-in page alone needs, is smaller here than by itself.
-BUNDLES = {"page.js": ("django_htmx/htmx-2.min.js", "django_htmx/ext/hx-ws-2.min.js", "latchkey.js", "code.js")}
+# Together they compress better: what the sign-in page alone needs is smaller here than by itself.
+BUNDLES = {
+    "page.js": (
+        "django_htmx/htmx-2.min.js",
+        "django_htmx/ext/hx-ws-2.min.js",
+        *("latchkey.js", "title.js", "code.js", "sign-in.js"),
+    )
+}
 # In order of preference.
 ENCODINGS = ("br", "gzip")
 # An encoding in the list of Accept-Encoding, unless its weight is zero (RFC 9110, 12.5.3).
@@ -181,7 +186,8 @@ def _minified(path: Path) -> bytes:
 
 def _compressed(body: bytes, encoding: str) -> bytes:
     import brotli
+    import zopfli.gzip
 
-    # Quality 11 saves 2 % more, but the first visitor would wait 0.25 s for it.
-    smaller = brotli.compress(body, quality=10) if encoding == "br" else gzip.compress(body, 9, mtime=0)
+    # Quality 11 saves 2 % more, but the first visitor would wait 0.25 s for it. Zopfli saves 3 % in 0.15 s.
+    smaller = brotli.compress(body, quality=10) if encoding == "br" else zopfli.gzip.compress(body)
     return smaller if len(smaller) < len(body) else body

@@ -525,11 +525,11 @@ def places(person: Person, wanted: str) -> list[str]:
     fields = {"username": "Alice-1", "password": PASSWORD, "next": wanted}
     form = person.get("/login/?" + str(httpx.QueryParams({"next": wanted})))
     assert form.status_code == 200
-    # The switch of languages leads back to this very page.
+    # The switch of languages leads back to this very page, and so does signing out to use another account.
     filled_in = [html.unescape(value) for value in re.findall(r'name="next" value="([^"]*)"', form.text)]
-    assert len(filled_in) == 5
+    assert len(filled_in) == 7
     own = [value for value in filled_in if not value.startswith("/login/?next=")]
-    assert len(own) == 4
+    assert len(own) == 5
     answers = person.page("/login/", **fields), person.htmx("/login/", **fields), person.post("/login/", **fields)
     assert not any("a" in cookies(answer) for answer in answers)
     return [answers[0].headers["Location"], answers[1].headers["HX-Redirect"], answers[2].json()["next"], *own]
@@ -544,6 +544,33 @@ def test_a_login_leads_to_a_page_of_this_site(person: Person, wanted: str) -> No
 def test_a_login_does_not_lead_to_another_site(person: Person, wanted: str) -> None:
     """T-47: whoever is sent a link with `next` in it ends up at home."""
     assert set(places(person, wanted)) == {"/", ""}
+
+
+def test_somebody_who_is_signed_in_goes_on_once_and_is_then_asked(site: Stack) -> None:
+    """A page that this account may not see leads back here at once: not round and round."""
+    person = site.person()
+    assert person.page("/login/", username="Alice-1", password=PASSWORD).status_code == 302
+    there = "/login/?next=/there/"
+    html_ = {"Accept": "text/html"}
+    first = person.http.get(there, headers=html_)
+    assert (first.status_code, first.headers["Location"]) == (302, "/there/")
+    second = person.http.get(there, headers=html_)
+    assert second.status_code == 200
+    assert 'href="/there/"' in second.text
+    # Another page is another wish, and without one there is nothing to go on to.
+    assert person.http.get("/login/?next=/elsewhere/", headers=html_).status_code == 302
+    assert person.http.get("/login/", headers=html_).status_code == 200
+    assert person.http.get("/login/?next=//evil.example", headers=html_).status_code == 200
+    assert person.http.get("/login/?again=1&next=/there/", headers=html_).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("wanted", "leads"), [("/login/?next=/a", "/login/?next=/a"), ("//evil.example", "/"), ("", "/")]
+)
+def test_signing_out_leads_to_a_page_of_this_site(site: Stack, wanted: str, leads: str) -> None:
+    person = site.person()
+    person.page("/login/", username="Alice-1", password=PASSWORD)
+    assert person.page("/logout/", next=wanted).headers["Location"] == leads
 
 
 def test_a_login_by_code_stays_here_as_well(site: Stack) -> None:

@@ -627,7 +627,7 @@ def test_a_name_that_is_markup_is_shown_as_text(site: Stack, forced: str) -> Non
     site.rows("UPDATE accounts_user SET username = ? WHERE username = ?", forced, username)
     tab = arrived(person)
     assert tab.leaves["account"]["data-user"] == forced
-    assert set(tab.leaves) <= {*LEAVES, "in-out", "waited"}, "markup made an element"
+    assert set(tab.leaves) <= {*LEAVES, "in-out", "life"}, "markup made an element"
     everything = "".join(tab.frames)
     assert "<img" not in everything
     assert "<script" not in everything

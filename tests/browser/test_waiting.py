@@ -1,8 +1,7 @@
-"""Waiting that is honest and quiet: the seconds go on for the eye, and what is read out is said once."""
+"""Waiting that is honest and quiet: the page says when it takes longer than usual, once."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
+SILENCE_MS = 10_000
 # Everything that a screen reader may hear of in the region: `window.said`.
 LISTEN = """() => {
     window.said = [];
@@ -35,16 +35,15 @@ LISTEN = """() => {
 
 
 @pytest.mark.parametrize(
-    ("locale", "usual", "now"),
+    ("locale", "usual"),
     [
-        ("en-US", "It's taking longer than the usual 6 seconds.", r"\d+ s so far\."),
-        pytest.param("zh-CN", "通常 6 秒", r"\d+ 秒", marks=pytest.mark.long),
+        ("en-US", "It's taking longer than the usual 6 seconds."),
+        pytest.param("zh-CN", "通常 6 秒", marks=pytest.mark.long),
     ],
 )
-def test_the_seconds_pass_in_silence(
+def test_what_takes_long_is_said_once(
     locale: str,
     usual: str,
-    now: str,
     visit: Callable[..., Visitor],
     make_stack: Callable[..., Stack],
     provider: Provider,
@@ -59,18 +58,15 @@ def test_the_seconds_pass_in_silence(
     tab.ask(number())
     tab.shows("sent", 1)
     expect(tab("#delivery")).to_have_attribute("data-pace", "usual")
+    expect(tab(".other-way")).to_be_hidden()
     row = stack.wait_for_state("sent")["id"]
     stack.rows(f"UPDATE tasks_delivery SET sent_at = {moment(40)} WHERE id = ?", row)
     expect(tab("#delivery")).to_have_attribute("data-pace", "slow")
     expect(tab("#delivery .sense")).to_contain_text(usual)
+    expect(tab(".other-way a")).to_be_visible()
     tab.page.evaluate(LISTEN)
-    seen = set()
-    for _ in range(2):
-        waited = tab("#waited").inner_text()
-        assert re.search(now, waited)
-        assert waited not in seen
-        seen.add(waited)
-        expect(tab("#waited")).not_to_have_text(waited)
+    # A recheck of the page, and one to spare.
+    tab.page.wait_for_timeout(SILENCE_MS)
     assert tab.page.evaluate("window.said") == []
     report(stack, provider)
     tab.shows("delivered", 1)

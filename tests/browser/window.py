@@ -140,8 +140,15 @@ class Tab:
 
     # --- What a person does ---
 
+    def by(self, way: str) -> None:
+        """Choose `code` or `password`."""
+        self(f".switch label:has(#by-{way})").click()
+
     def ask(self, mobile: str) -> None:
-        """Ask for a code with the form."""
+        """Ask for a code with the form; for another one after the number was changed."""
+        self.by("code")
+        if self("#delivery").get_attribute("data-step") == "code":
+            self(".withdraw button").click()
         self("#mobile").fill(mobile)
         self(".ask button").click()
 
@@ -152,6 +159,7 @@ class Tab:
 
     def login(self, username: str, password: str, *, remembered: bool = False) -> None:
         """Sign in with a password."""
+        self.by("password")
         self("#username").fill(username)
         self("#password").fill(password)
         if remembered:
