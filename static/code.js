@@ -120,7 +120,7 @@
     // Where that number alone is shown, it is the one that is meant, whatever this page was asked for earlier.
     if (event.target === ask && shown()) {
       ask.elements.number.value = shown();
-      ask.elements.same.value = step() === "code" ? "on" : "";
+      ask.elements.same.value = step() === "code" && !mobile.getClientRects().length ? "on" : "";
     }
     if (event.target !== verify) return;
     if (busy || (wrong && code.value === wrong)) {

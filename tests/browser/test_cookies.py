@@ -42,6 +42,7 @@ def test_a_browser_that_keeps_no_cookies_is_told_so_by_every_form(
         tab("#mobile").fill(number())
         tab(".ask button").click()
         tab("#trouble").get_by_text("cookies").wait_for()
+        tab.by("password")
         tab("#username").fill("somebody")
         tab("#password").fill(PASSWORD)
         tab(".password-way .main.button").click()

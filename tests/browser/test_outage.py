@@ -185,6 +185,7 @@ def test_a_form_whose_token_is_gone_goes_again_by_itself_with_what_was_typed(
     visitor = visit(stack)
     visitor.expects("status of 403")
     tab = visitor.open()
+    tab.by("password")
     tab("#username").fill("frank")
     visitor.context.clear_cookies(name="csrftoken")
     answers: list[int] = []
@@ -279,7 +280,7 @@ def test_a_visitor_who_comes_while_the_server_restarts_is_let_in_when_it_is_back
             visitor.shot(tab, f"restarting-{locale}")
             web.start()
             site.stack.wait_for_web()
-            expect(tab("#username")).to_be_visible(timeout=30_000)
+            expect(tab("#mobile")).to_be_visible(timeout=30_000)
             tab.is_live()
             assert visitor.troubles == []
             visitor.close()

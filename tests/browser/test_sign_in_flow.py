@@ -234,7 +234,8 @@ def test_somebody_who_is_signed_in_is_asked_whether_to_go_on(visit: Callable[...
     for each in (late, visitor.open("/login/")):
         each.user("alice")
         expect(each(".ways")).to_be_hidden()
-        each.says("h1", re.compile("You're signed in"))
+        expect(each("h1 .when-in")).to_be_visible()
+        expect(each("h1 .at-start")).to_be_hidden()
         expect(each(".signed-in")).to_contain_text("You're signed in as alice")
     late(".signed-in a").click()
     late.page.wait_for_url(f"{stack.url}/dev/queue/")
@@ -255,7 +256,8 @@ def test_whoever_has_no_password_is_led_to_a_code_to_set_one(visit: Callable[...
     stack.rows("UPDATE tasks_delivery SET resend_at = created_at")
     stack.redis.flushdb()
     tab.go("/login/?again=1&next=/password/")
-    tab.says("h1", re.compile("Confirm that it's you"))
+    tab.says("h1 .at-start", "Confirm that it's you")
+    expect(tab("h1 .at-start")).to_be_visible()
     expect(tab("#by-code")).to_be_checked()
     # The account's own number is meant unless another is typed.
     expect(tab("#mobile")).to_have_attribute("placeholder", f"{mobile[:3]} **** {mobile[-4:]}")
