@@ -96,12 +96,12 @@ def flag(name: str, *, default: bool = False) -> bool:
     refuse(name, f"is {said!r}, which is neither yes nor no", f"Write {name}=1 or {name}=0.")
 
 
-def number(name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
-    """Return a whole number between `least` and `most`, both included."""
+def number(name: str, default: int, *, least: int = 0, most: int | None = None, debug: int | None = None) -> int:
+    """Return a whole number between `least` and `most`, both included. `debug` is the default where DEBUG is on."""
     said = text(name)
     bounds = f"at least {least}" if most is None else f"from {least} to {most}"
     try:
-        value = int(said) if said else default
+        value = int(said) if said else default if debug is None or not flag("DEBUG") else debug
     except ValueError:
         refuse(name, f"is {said!r}, which is not a whole number", f"Write a number {bounds}, such as {name}={default}.")
     if value < least or (most is not None and value > most):

@@ -260,16 +260,8 @@ def test_what_is_not_set_is_as_the_contract_says(tmp_path: Path) -> None:
         "SMS_COOLDOWN": 60,
         "SMS_CODE_TTL": 300,
         "SMS_MAX_TRIES": 5,
-        "SMS_PER_HOUR": 5,
-        "SMS_PER_DAY": 10,
-        "SMS_PER_IP_HOUR": 10,
-        "SMS_BUDGET_HOUR": 200,
-        "SMS_PER_SESSION_HOUR": 10,
-        "SMS_PER_PREFIX_HOUR": 50,
         "SMS_LIMITS_RECORD_ONLY": False,
         "SMS_KEEP_DAYS": 90,
-        "PASSWORD_TRIES": 10,
-        "GUESSES_PER_IP": 100,
         "ALTCHA": "off",
         "SMS_AMBIGUOUS": "ask",
         "TRUSTED_PROXIES": 0,
@@ -284,6 +276,29 @@ def test_what_is_not_set_is_as_the_contract_says(tmp_path: Path) -> None:
     assert {name: found[name] for name in expected} == expected
     assert found["REDIS_URL"].startswith("redis://:")
     assert "SECURE_PROXY_SSL_HEADER" not in found, "no header is believed without a proxy of ours"
+
+
+LIMITS = {
+    "SMS_PER_HOUR": 5,
+    "SMS_PER_DAY": 10,
+    "SMS_PER_IP_HOUR": 10,
+    "SMS_PER_SESSION_HOUR": 10,
+    "SMS_PER_PREFIX_HOUR": 50,
+    "SMS_BUDGET_HOUR": 200,
+    "PASSWORD_TRIES": 10,
+    "GUESSES_PER_IP": 100,
+}
+
+
+def test_limits_are_wide_in_development_only(tmp_path: Path) -> None:
+    """Ten codes are soon tried out, and the dev phone's cost nothing. The cooldown and a code's own rules stay."""
+    production, development = read(tmp_path, **PRODUCTION), read(tmp_path, DEBUG="1")
+    assert {name: production[name] for name in LIMITS} == LIMITS
+    for name in LIMITS:
+        assert development[name] >= 1000, name
+    for name in ("SMS_COOLDOWN", "SMS_CODE_TTL", "SMS_MAX_TRIES"):
+        assert development[name] == production[name], name
+    assert read(tmp_path, DEBUG="1", SMS_PER_HOUR="5", PASSWORD_TRIES="3")["SMS_PER_HOUR"] == 5, "what is set wins"
 
 
 def test_debug_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
