@@ -139,12 +139,12 @@ $(VENV)/made.stamp: $(broken)
 	@touch $@
 
 $(VENV)/runtime.stamp: requirements.lock $(broken) | $(VENV)/made.stamp
-	@bin/install-lock $(VENV) requirements.lock "what Latchkey needs into $(VENV)"
+	@bin/install-lock $(VENV) requirements.lock "what Latchkey needs into $(VENV)" 42
 	@touch $@
 
 # This lock holds the other one.
 $(VENV)/dev.stamp: requirements-dev.lock $(broken) | $(VENV)/made.stamp
-	@bin/install-lock $(VENV) requirements-dev.lock "what its tests and checks need into $(VENV)"
+	@bin/install-lock $(VENV) requirements-dev.lock "what its tests and checks need into $(VENV)" 150
 	@touch $(VENV)/runtime.stamp $@
 
 %.mo: %.po | $(VENV)/runtime.stamp
