@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,8 +66,24 @@ def pins(lock: str) -> dict[str, str]:
 
 def test_make_alone_shows_every_word(bare: Path) -> None:
     shown = make(bare).stdout
-    for word in ("run", "test", "test-fast", "test-all", "check", "format", "lock", "clean"):
+    for word in ("run", "user", "test", "test-fast", "test-all", "check", "format", "lock", "clean"):
         assert re.search(rf"^make {word} +\S", shown, re.MULTILINE), word
+
+
+def test_make_user_says_what_it_was_told(bare: Path) -> None:
+    """Only what was said to make: some shells have a NAME of their own. No password is an argument."""
+    words = ["NAME=o'brien $(x)", "MOBILE=138 0013 8000", "STAFF=1", "SUPERUSER=0", "PASSWORD=hunter2"]
+    done = make(bare, "--dry-run", "user", *words)
+    (line,) = [line for line in " ".join(done.stdout.replace("\\\n", " ").split("\n")).split("@") if "run.user" in line]
+    said = shlex.split(line[line.index("project.run.user") :])
+    assert said == ["project.run.user", "--name=o'brien ", "--mobile=138 0013 8000", "--staff"]
+    environment = {"PATH": str(bare), "HOME": str(bare.parent), "NAME": "laptop"}
+    plain = subprocess.run(
+        ["make", "--dry-run", f"VENV={bare.parent / 'venv'}", "user"],
+        cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "run.user" in plain.stdout
+    assert "laptop" not in plain.stdout
 
 
 def test_a_missing_python_is_said_in_one_line(bare: Path) -> None:
