@@ -11,6 +11,10 @@ chosen := $(if $(filter test test-fast,$(firstword $(MAKECMDGOALS))),$(filter te
 FILE ?= $(chosen)
 # A process takes a file at a time, those that last longest first: otherwise one is at them in the end.
 spread = -n $(if $(and $(filter 1,$(words $(FILE))),$(findstring .py,$(FILE))),0,$(JOBS)) --dist loadfile --no-loadscope-reorder
+# For `make user`, of what is said to make only: some shells have a NAME of their own. $(call quoted,NAME) is its value as
+# one word for the shell.
+said = $(if $(findstring command,$(origin $(1))),$($(1)))
+quoted = '$(subst ','\'',$(call said,$(1)))'
 # Further words for pytest, such as ARGS="-k cooldown".
 ARGS ?=
 
@@ -36,7 +40,7 @@ broken := broken
 endif
 endif
 
-.PHONY: help run install test test-fast test-all chaos timing fuzz scan audit bench bench-smoke profile check format lock upgrade messages pictures clean chromium wrk broken
+.PHONY: help run user install test test-fast test-all chaos timing fuzz scan audit bench bench-smoke profile check format lock upgrade messages pictures clean chromium wrk broken
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -44,6 +48,11 @@ help: ## Show this list
 
 run: install ## Start Latchkey at http://127.0.0.1:8000/ (or where HOST and PORT say) until Ctrl-C
 	@$(py) -m project.run --development
+
+user: install ## Make an account; NAME=alice MOBILE=13800138000 STAFF=1 SUPERUSER=1 say it beforehand
+	@$(py) -m project.run.user $(if $(call said,NAME),--name=$(call quoted,NAME)) \
+		$(if $(call said,MOBILE),--mobile=$(call quoted,MOBILE)) \
+		$(if $(filter 1,$(call said,STAFF)),--staff) $(if $(filter 1,$(call said,SUPERUSER)),--superuser)
 
 install: $(VENV)/runtime.stamp $(catalogues) ## Prepare what `make run` needs, and start nothing
 
@@ -139,12 +148,12 @@ $(VENV)/made.stamp: $(broken)
 	@touch $@
 
 $(VENV)/runtime.stamp: requirements.lock $(broken) | $(VENV)/made.stamp
-	@bin/install-lock $(VENV) requirements.lock "what Latchkey needs into $(VENV)"
+	@bin/install-lock $(VENV) requirements.lock "what Latchkey needs into $(VENV)" 42
 	@touch $@
 
 # This lock holds the other one.
 $(VENV)/dev.stamp: requirements-dev.lock $(broken) | $(VENV)/made.stamp
-	@bin/install-lock $(VENV) requirements-dev.lock "what its tests and checks need into $(VENV)"
+	@bin/install-lock $(VENV) requirements-dev.lock "what its tests and checks need into $(VENV)" 150
 	@touch $(VENV)/runtime.stamp $@
 
 %.mo: %.po | $(VENV)/runtime.stamp

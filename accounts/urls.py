@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from accounts import views
 from accounts.dev import style_guide
+from accounts.dev.reset_limits import reset_limits
 from accounts.passwords.views import password
 from accounts.throttling.views import challenge
 
@@ -22,5 +23,6 @@ urlpatterns = [
     path("password/", password, name="password"),
     path("state/", views.state, name="state"),
     path("proof/", challenge, name="proof"),
+    path("dev/phone/limits/", reset_limits, name="reset_limits"),
     path("dev/style/", style_guide.style, name="dev_style"),
 ]

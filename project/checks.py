@@ -1,4 +1,6 @@
-"""Settings that must not start a site. Each check raises `env.BadSetting`: one line that says what to write instead.
+"""Settings that must not start a site. Each check raises `env.BadSetting`: a line that says what to write instead.
+
+The line of every other wrong setting is added to it, see project/wrong_settings.py: a check just calls `env.refuse`.
 
 These are functions that project/settings.py calls, and not checks of Django's framework: daphne and huey_consumer never
 run those, and a wrong value has to stop every program alike.
@@ -17,7 +19,7 @@ from django.http.request import validate_host
 from phonenumbers import SUPPORTED_REGIONS
 from redis import ConnectionPool
 
-from project import env
+from project import env, wrong_settings
 from project.gateway_settings import Declaration
 
 # What stands where a key belongs in somebody's example.
@@ -207,6 +209,8 @@ def warn_of_risks(values: Mapping[str, Any], env_file: str) -> None:
         env.warn(f"INSECURE_HTTP=1: passwords, codes and sessions of {origin} can be read on their way.")
     if env_file:
         env.warn_of_readers(env_file)
+        for line in wrong_settings.mistyped(env_file):
+            env.warn(line)
 
 
 def _is_insecure(values: Mapping[str, Any]) -> bool:

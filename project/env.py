@@ -1,4 +1,4 @@
-"""Reads environment variables. A wrong value is refused with one line that says what to write instead."""
+"""Reads environment variables. A wrong value is refused with a line that says what to write instead."""
 
 from __future__ import annotations
 
@@ -9,34 +9,33 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
+from project import wrong_settings
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-class BadSetting(ImproperlyConfigured, SystemExit):
-    """A variable has a value that we cannot work with. The message is one line that says what to write instead.
-
-    Also a SystemExit, so that every program ends with that line and without a traceback.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.code = message
+BadSetting = wrong_settings.BadSetting
 
 
 def refuse(name: str, said: str, write: str) -> NoReturn:
-    """Stop the start. `said` is what is wrong, `write` what to write instead. Neither may contain a secret."""
-    raise BadSetting(f"{name} {said}. {write}")
+    """Stop the start. `said` is what is wrong, `write` what to write instead. Neither may contain a secret.
+
+    The message has a line for every other wrong setting as well, so that all can be mended before the next start.
+    """
+    raise wrong_settings.with_others(BadSetting(f"{name} {said}. {write}", name), file_path())
 
 
-def read_file() -> str:
-    """Read the file of settings, if there is one, and return its path. A variable that is set already stays as it is.
+def file_path() -> str:
+    """Return the path of the file of settings, which need not exist; empty for none.
 
     ENV_FILE names another file than .env; set but empty, as the tests have it, it means none.
     """
-    path = os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))
+    return os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))
+
+
+def read_file() -> str:
+    """Read the file of settings, if there is one, and return its path. A variable that is set stays as it is."""
+    path = file_path()
     if path:
         load_dotenv(path)
     return path
@@ -44,6 +43,8 @@ def read_file() -> str:
 
 def warn(line: str) -> None:
     """Print a line on standard error, once: the processes that this one starts do not repeat it."""
+    if wrong_settings.is_searching():
+        return
     warned = os.environ.get("LATCHKEY_WARNED", "").splitlines()
     if line not in warned:
         os.environ["LATCHKEY_WARNED"] = "\n".join([*warned, line])
@@ -81,7 +82,7 @@ def ascii_host(name: str) -> str:
 
 def text(name: str, default: str = "") -> str:
     """Return a variable's text, stripped; empty counts as not set."""
-    return os.environ.get(name, "").strip() or default
+    return wrong_settings.value(name) or default
 
 
 def flag(name: str, *, default: bool = False) -> bool:
@@ -95,12 +96,12 @@ def flag(name: str, *, default: bool = False) -> bool:
     refuse(name, f"is {said!r}, which is neither yes nor no", f"Write {name}=1 or {name}=0.")
 
 
-def number(name: str, default: int, *, least: int = 0, most: int | None = None) -> int:
-    """Return a whole number between `least` and `most`, both included."""
+def number(name: str, default: int, *, least: int = 0, most: int | None = None, debug: int | None = None) -> int:
+    """Return a whole number between `least` and `most`, both included. `debug` is the default where DEBUG is on."""
     said = text(name)
     bounds = f"at least {least}" if most is None else f"from {least} to {most}"
     try:
-        value = int(said) if said else default
+        value = int(said) if said else default if debug is None or not flag("DEBUG") else debug
     except ValueError:
         refuse(name, f"is {said!r}, which is not a whole number", f"Write a number {bounds}, such as {name}={default}.")
     if value < least or (most is not None and value > most):

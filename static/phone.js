@@ -1,5 +1,5 @@
-// The test phone hands its codes to the sign-in page in another tab of this browser. Both pages load this
-// file, and only while there is a test phone.
+// The dev phone hands its codes to the sign-in page in another tab of this browser. Both pages load this
+// file, and only while there is a dev phone.
 "use strict";
 
 (() => {

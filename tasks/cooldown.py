@@ -14,6 +14,11 @@ def key(mobile: str) -> str:
     return redis.key("cooldown", keys.hashed("mobile", mobile))
 
 
+def all_keys() -> str:
+    """Return the pattern of every number's key."""
+    return redis.key("cooldown", "*")
+
+
 def release(mobile: str, delivery_id: str) -> None:
     """End the number's cooldown, if this delivery has started it. Never raises: it ends anyway."""
     try:

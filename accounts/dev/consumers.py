@@ -29,8 +29,7 @@ class PhoneConsumer(PageConsumer):
         return bool(settings.DEBUG and settings.DEV_PHONE)
 
     def extra(self) -> str:
-        mode = phone.current_mode()
-        context = {"messages": phone.messages(), "mode": mode.mode, "times": mode.times, "oob": True}
+        context = {"messages": phone.messages(), "switches": phone.switches(), "oob": True}
         return "".join(render_to_string(f"dev/phone.html#{name}", context) for name in ("messages", "mode"))
 
     async def phone_changed(self, event: Mapping[str, Any]) -> None:

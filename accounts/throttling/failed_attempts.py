@@ -168,6 +168,19 @@ def forgive(kind: Kind, subject: str) -> int:
     return sum(counts)
 
 
+def forgive_all() -> int:
+    """Forget every failed attempt, and end every pause and lock. Return how many there were. For a developer.
+
+    Raises redis.Unavailable or django.db.Error.
+    """
+    # A pair's are also in the row of its secret.
+    counts = Guesses.objects.filter(secret="").values_list("count", flat=True)
+    forgotten = sum(counts)
+    Guesses.objects.all().delete()
+    redis.client().delete(redis.key("failed_attempts"))
+    return forgotten
+
+
 def clear() -> int:
     """Delete what no longer stops anybody, and return how many. Codes are counted until one is right."""
     quiet = Guesses.objects.filter(last_at__lt=ago(KEPT_FOR), open_at__lt=Now())

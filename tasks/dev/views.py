@@ -35,31 +35,51 @@ class SelfTestForm(forms.Form):
         return DEFAULT_STEPS if count is None else count
 
 
+class ResetForm(forms.Form):
+    """What the reset of all limits has done, as its redirect tells the page."""
+
+    requests = forms.IntegerField(min_value=0)
+    guesses = forms.IntegerField(min_value=0)
+
+
+class SwitchForm(forms.Form):
+    """The dev phone's switches."""
+
+    mode = forms.ChoiceField(choices=[(mode, mode) for mode in phone.MODES])
+    times = forms.IntegerField(min_value=1, max_value=phone.MOST_TIMES, required=False)
+    report = forms.ChoiceField(choices=[(report, report) for report in phone.REPORTS], required=False)
+    after = forms.IntegerField(min_value=0, max_value=phone.MOST_SECONDS, required=False)
+
+    def switches(self) -> phone.Switches:
+        """Return them, with the defaults of what was left out: a program may send the mode only."""
+        chosen = {name: value for name, value in self.cleaned_data.items() if value not in {None, ""}}
+        return phone.Switches(**chosen)
+
+
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def dev_phone(request: Request) -> HttpResponse:
     """Show the dev phone; POST changes what its next messages do."""
-    _require_dev_phone()
+    require_dev_phone()
     if request.method == "POST":
-        times = request.POST.get("times", "")
-        try:
-            phone.switch(request.POST.get("mode", ""), int(times) if times.isascii() and times.isdigit() else 1)
-        except ValueError:
+        form = SwitchForm(request.POST)
+        if not form.is_valid():
             return HttpResponse("", status=422)
+        phone.switch(form.switches())
         if not request.htmx:
             return redirect("dev_phone")
-    mode = phone.current_mode()
-    context = {"messages": phone.messages(), "mode": mode.mode, "times": mode.times}
+    context = {"messages": phone.messages(), "switches": phone.switches(), "most_seconds": phone.MOST_SECONDS}
     if request.htmx:
         return render(request, "dev/phone.html#mode", context | {"oob": True})
-    return render(request, "dev/phone.html", context)
+    reset = ResetForm(request.GET)
+    return render(request, "dev/phone.html", context | {"reset": reset.cleaned_data if reset.is_valid() else None})
 
 
 @never_cache
 @require_safe
 def dev_phone_messages(request: HttpRequest) -> JsonResponse:
     """Return the messages as JSON, newest last."""
-    _require_dev_phone()
+    require_dev_phone()
     return JsonResponse([asdict(message) for message in phone.messages()], safe=False)
 
 
@@ -89,7 +109,7 @@ def dev_queue(request: Request) -> HttpResponse:
     return render(request, "dev/queue.html", context, status=status)
 
 
-def _require_dev_phone() -> None:
+def require_dev_phone() -> None:
     """Raise Http404 unless this is a developer's machine with the dev phone on."""
     if not (settings.DEBUG and settings.DEV_PHONE):
         raise Http404

@@ -205,6 +205,10 @@ class Looker:
         yield "dev-phone", tab
         tab(".modes [value=fail_times]").check()
         yield "dev-phone-fails", tab
+        tab("[name=report][value=delivered]").check()
+        tab(".limits .button").click()
+        expect(tab("#limits-reset span")).to_be_visible()
+        yield "dev-phone-reset", tab
         for name, run in {"waiting": (0.0, 0), "running": (-3.0, 3), "done": (-10.0, 10)}.items():
             now, done = time.time(), run[1]
             saved = {"of": 10, "asked_at": now + run[0] - 0.1, "started_at": run[1] and now + run[0], "done": done}

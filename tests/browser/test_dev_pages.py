@@ -95,6 +95,50 @@ def test_the_switches_make_it_fail_once_be_slow_and_be_silent(visit: Callable[..
     switch(phone, "ok")
 
 
+def test_reports_end_a_delivery_on_the_open_page(visit: Callable[..., Visitor], stack: Stack) -> None:
+    """Whoever tries Latchkey out sees every state, the last ones too."""
+    phone = visit(stack).open("/dev/phone/")
+    expect(phone("#after")).not_to_be_visible()
+    for report, words in {"delivered": "delivered 2 seconds later", "failed": "not delivered 2 seconds later"}.items():
+        phone(f"[name=report][value={report}]").check()
+        phone("#after").fill("2")
+        switch(phone, "ok")
+        expect(phone("#phone-mode")).to_have_attribute("data-report", report)
+        expect(phone("#phone-mode")).to_contain_text(f"Messages are reported as {words}.")
+        tab = visit(stack).open()
+        tab.ask(number())
+        tab.shows(report, 1)
+        assert tab.road[-2:] == [("sent", 1), (report, 1)]
+    phone("[name=report][value=none]").check()
+    switch(phone, "ok")
+    expect(phone("#phone-mode")).to_have_attribute("data-report", "none")
+
+
+def test_a_message_shows_when_it_arrived(visit: Callable[..., Visitor], stack: Stack) -> None:
+    phone, tab = visit(stack).open("/dev/phone/"), visit(stack).open()
+    tab.ask(number())
+    expect(phone("#phone-messages li time").last).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_all_limits_are_reset_and_pages_that_wait_go_on(
+    visit: Callable[..., Visitor], make_stack: Callable[..., Stack], scripts: bool
+) -> None:
+    site = make_stack(SMS_PER_HOUR="1", SMS_COOLDOWN="300")
+    visitor, mobile = visit(site), number()
+    tab = visitor.open()
+    tab.ask(mobile)
+    tab.shows("sent", 1)
+    assert tab.seconds > 200, "or this test means nothing"
+    phone = visit(site, java_script_enabled=scripts).open("/dev/phone/", live=scripts)
+    phone(".limits .button").click()
+    expect(phone("#limits-reset")).to_contain_text("All limits are reset. 1 request no longer counts,")
+    assert phone.page.url.startswith(f"{site.url}/dev/phone/")
+    tab.counts(0)
+    tab.ask(mobile)
+    wait_until(lambda: len(site.deliveries()) == 2, PATIENCE / 1000, "the number is still refused")
+
+
 def test_the_phone_follows_its_switches_in_another_tab(visit: Callable[..., Visitor], stack: Stack) -> None:
     visitor = visit(stack)
     here, there = visitor.open("/dev/phone/"), visit(stack).open("/dev/phone/")

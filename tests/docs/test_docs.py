@@ -115,7 +115,8 @@ def test_every_gateway_can_be_found_where_one_is_chosen() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_a_page_names_no_setting_that_does_not_exist(page: Path) -> None:
-    makefile = set(re.findall(r"^([A-Z]+) \?=", ROOT.joinpath("Makefile").read_text(), re.MULTILINE))
+    words = r"^([A-Z]+) \?=|\$\(call said,([A-Z]+)\)"
+    makefile = set(sum(re.findall(words, ROOT.joinpath("Makefile").read_text(), re.MULTILINE), ()))
     others = {"LC_MESSAGES", "SIGNAL_ERROR", "SQLITE_FULL"}
     known = set(settings_read()) | makefile | {state.name for state in State} | others
     for piece in code(page):

@@ -253,6 +253,16 @@ def test_the_workshop_is_closed_in_the_world(public: Stack, path: str) -> None:
     assert "/dev/" not in fetch(public, "/").text
 
 
+def test_limits_are_not_reset_in_the_world(public: Stack) -> None:
+    """The dev phone's button is there with its page only."""
+    page = fetch(public, "/login/")
+    token = set_cookies(page)["__Host-csrftoken"].value
+    headers = {"Host": "login.example.org", "X-Forwarded-Proto": "https", "X-CSRFToken": token}
+    headers |= {"Referer": "https://login.example.org/", "Cookie": f"__Host-csrftoken={token}"}
+    for path in ("/dev/phone/limits/", "/receipts/phone/0/"):
+        assert httpx.post(public.url + path, headers=headers).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [("/nowhere/", 404), ("/login/nowhere", 404), ("/static/nowhere.css", 404), ("/dev/queue/", 403)],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -63,8 +66,24 @@ def pins(lock: str) -> dict[str, str]:
 
 def test_make_alone_shows_every_word(bare: Path) -> None:
     shown = make(bare).stdout
-    for word in ("run", "test", "test-fast", "test-all", "check", "format", "lock", "clean"):
+    for word in ("run", "user", "test", "test-fast", "test-all", "check", "format", "lock", "clean"):
         assert re.search(rf"^make {word} +\S", shown, re.MULTILINE), word
+
+
+def test_make_user_says_what_it_was_told(bare: Path) -> None:
+    """Only what was said to make: some shells have a NAME of their own. No password is an argument."""
+    words = ["NAME=o'brien $(x)", "MOBILE=138 0013 8000", "STAFF=1", "SUPERUSER=0", "PASSWORD=hunter2"]
+    done = make(bare, "--dry-run", "user", *words)
+    (line,) = [line for line in " ".join(done.stdout.replace("\\\n", " ").split("\n")).split("@") if "run.user" in line]
+    said = shlex.split(line[line.index("project.run.user") :])
+    assert said == ["project.run.user", "--name=o'brien ", "--mobile=138 0013 8000", "--staff"]
+    environment = {"PATH": str(bare), "HOME": str(bare.parent), "NAME": "laptop"}
+    plain = subprocess.run(
+        ["make", "--dry-run", f"VENV={bare.parent / 'venv'}", "user"],
+        cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "run.user" in plain.stdout
+    assert "laptop" not in plain.stdout
 
 
 def test_a_missing_python_is_said_in_one_line(bare: Path) -> None:
@@ -203,18 +222,86 @@ def test_a_chosen_file_is_nothing_to_make(bare: Path) -> None:
     assert make(bare, "--dry-run", "tests/nowhere").returncode != 0
 
 
+def progress(bare: Path, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Have bin/with-progress run a pip of our own, without a terminal."""
+    program(bare, "pip", script)
+    return subprocess.run(
+        [BASE_DIR / "bin" / "with-progress", "Installing", "3", "pip"],
+        env={"PATH": f"{bare}:/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(("ends_with", "shown"), [(0, ""), (3, "Collecting c==3\nERROR: no room\n")])
 def test_an_installation_says_how_far_it_is(bare: Path, ends_with: int, shown: str) -> None:
     """Without a terminal a line now and then; what the command itself says only when it fails."""
-    program(bare, "pip", f"for n in a==1 b==2 c==3; do echo Collecting $n; done; echo ERROR: no room; exit {ends_with}")
-    done = subprocess.run(
-        [BASE_DIR / "bin" / "with-progress", "Installing", "3", "pip"],
-        env={"PATH": f"{bare}:/usr/bin:/bin"}, capture_output=True, text=True,
-    )  # fmt: skip
+    done = progress(
+        bare, f"for n in a==1 b==2 c==3; do echo Collecting $n; done; echo ERROR: no room; exit {ends_with}"
+    )
     assert done.returncode == ends_with
-    assert done.stdout.splitlines() == ["Installing: 1 of 3, a", "Installing: 3 of 3, c"]
+    *lines, last = done.stdout.splitlines()
+    if not ends_with:
+        assert re.fullmatch(r"Installing: done in \d+ s", last)
+    else:
+        lines.append(last)
+    assert lines == ["Installing: 1 of 3, a", "Installing: 3 of 3, c"]
     assert done.stderr.endswith(shown)
     assert bool(done.stderr) is bool(ends_with)
+
+
+def test_an_installation_says_how_much_it_has_fetched_and_is_not_silent_while_it_unpacks(bare: Path) -> None:
+    """pip says nothing for half a minute then, and its own words about sizes are not shown."""
+    venv = bare.parent / "filled"
+    script = r"""
+for n in a==1 b==2 c==3; do echo Collecting $n; echo "  Downloading $n.whl (1.5 MB)"; done
+echo "  Downloading d.whl (345 kB)"; echo "  Using cached e.whl (9.0 MB)"
+mkdir -p "$PROGRESS_INTO/lib/python3.11/site-packages/pip.dist-info"
+echo "Installing collected packages: a, b, c"
+sleep 2
+mkdir "$PROGRESS_INTO/lib/python3.11/site-packages/a.dist-info"
+sleep 10
+"""
+    done = progress(bare, script, PROGRESS_INTO=str(venv))
+    assert done.returncode == 0, done.stderr
+    *lines, last = done.stdout.splitlines()
+    assert lines == [
+        "Installing: 1 of 3, a",
+        "Installing: 3 of 3, 3.0 MB fetched, c",
+        "Installing: 4.8 MB fetched, unpacking 3",
+        "Installing: unpacked 1 of 3",
+    ]
+    assert re.fullmatch(r"Installing: done in 1\d s", last)
+
+
+@pytest.mark.parametrize(("lock", "goal"), [("requirements.lock", "runtime"), ("requirements-dev.lock", "dev")])
+def test_an_installation_says_first_what_it_fetches_and_how_much(bare: Path, lock: str, goal: str) -> None:
+    program(bare, "python3", f'exec "{sys.executable}" "$@"')
+    folder = bare.parent / "venv"
+    folder.joinpath("bin").mkdir(parents=True)
+    folder.joinpath("made.stamp").touch()
+    program(folder / "bin", "python", f"""[ "$1" = -c ] && exec "{sys.executable}" "$@"; echo Collecting a==1""")
+    for tool in ("cat", "kill", "sleep"):
+        bare.joinpath(tool).symlink_to(shutil.which(tool) or "/bin/false")
+    done = make(bare, str(folder / f"{goal}.stamp"))
+    assert done.returncode == 0, done.stderr
+    first = done.stdout.splitlines()[0]
+    assert (found := re.fullmatch(r"Installing .+: (\d+) packages, about (\d+) MB the first time", first)), first
+    # One is there in two versions, for different machines.
+    assert len(pins(lock)) <= int(found[1]) <= len(pins(lock)) + 2
+    if goal == "runtime":
+        # A wheel is packed: to a third, as a rule.
+        files = [file for name in pins(lock) if (file := installed_bytes(name))]
+        assert len(files) > 30, "or this test means nothing"
+        assert 0.2 < int(found[2]) * 1e6 / sum(files) < 0.6
+
+
+def installed_bytes(name: str) -> int:
+    """Return how large the files of a package are that came in its wheel, 0 if it is not installed here."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return sum(file.size or 0 for file in metadata.files(name) or ())
+    return 0
 
 
 def test_translations_are_compiled(bare: Path) -> None:

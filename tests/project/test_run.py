@@ -207,7 +207,6 @@ def test_an_unreachable_database_is_said_in_one_line(tmp_path: Path) -> None:
     [
         ("SMS_COOLDOWN", "soon", r"SMS_COOLDOWN is 'soon', which is not a whole number\. Write .*"),
         ("SMS_GATEWAYS", "pigeon", r"SMS_GATEWAYS names 'pigeon', .*"),
-        ("DEBUG", "0", r"SECRET_KEY is not set\. Write .*"),
         ("HOST", "192.0.2.1", r"DEBUG is on while HOST is '192\.0\.2\.1': .* Write HOST=127\.0\.0\.1, or DEBUG=0 .*"),
         ("HOST", "no.localhost", r"HOST is 'no\.localhost', no address at all\. Write HOST=127\.0\.0\.1\."),
         ("VAR_DIR", "/dev/null/var", r".*/dev/null.*Write .* of yours\."),
@@ -218,6 +217,12 @@ def test_a_wrong_setting_is_said_in_one_line(tmp_path: Path, name: str, value: s
     assert code == 2
     assert len(lines) == 1, lines
     assert re.fullmatch(says, lines[0])
+
+
+def test_all_wrong_settings_are_said_at_once(tmp_path: Path) -> None:
+    code, lines = refusal(tmp_path, DEBUG="0", SMS_COOLDOWN="soon")
+    assert code == 2
+    assert [line.split()[0] for line in lines] == ["SECRET_KEY", "PUBLIC_ORIGIN", "SMS_GATEWAYS", "SMS_COOLDOWN"]
 
 
 def test_an_address_of_another_machine_is_said_in_one_line(tmp_path: Path) -> None:

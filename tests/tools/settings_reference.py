@@ -31,7 +31,8 @@ HEAD = """\
 # Settings
 
 Each is an environment variable, or a line in `.env` beside `manage.py`; a real environment variable wins. \
-They are read once, at the start. A wrong value stops it, with one line that says what to write instead.
+They are read once, at the start. Wrong values stop it, with one line for each that says what to write instead. \
+A name in `.env` that is not a setting but looks like one is warned of.
 
 The default is the one in production. An empty cell: there is none, or the words beside it say which. \
 *such as*: there is none, and this is what one looks like.
