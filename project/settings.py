@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from project import checks, database_url, env, gateway_settings, redis_connections, var_dir
+from project import branding, checks, database_url, env, gateway_settings, redis_connections, var_dir
 from project.broker import instance
 from project.run import valkey
 
@@ -60,6 +60,22 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("HSTS_SUBDOMAINS")
 SECURE_HSTS_PRELOAD = env.flag("HSTS_PRELOAD")
 # Both bind every other site of the domain, so the operator decides and `check --deploy` does not warn.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+# --- The site's own name ---
+
+SITE_NAME = branding.name(env.text("SITE_NAME", branding.PRODUCT))
+# The site's own templates and static files come before ours.
+SITE_DIR = branding.folder(env.text("SITE_DIR"))
+_SITE_FOLDERS = {_name: [SITE_DIR / _name] if SITE_DIR else [] for _name in ("templates", "static")}
+SITE_MARK = branding.mark(env.text("SITE_MARK"))
+# On light and on dark pages.
+SITE_COLOUR = branding.colours(env.text("SITE_COLOUR"))
+TERMS_URL = branding.link("TERMS_URL", env.text("TERMS_URL"))
+PRIVACY_URL = branding.link("PRIVACY_URL", env.text("PRIVACY_URL"))
+SUPPORT_URL = branding.link("SUPPORT_URL", env.text("SUPPORT_URL"), others=("mailto", "tel"))
+ICP_NUMBER = branding.icp_number(env.text("ICP_NUMBER"))
+# Not HOME: every process has that one, and it is a folder.
+HOME_PAGE = branding.home_page(env.text("HOME_PAGE", "page"))
 
 # --- Redis, the database, the queue ---
 
@@ -216,7 +232,7 @@ ASGI_APPLICATION = "asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [*_SITE_FOLDERS["templates"], BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -226,6 +242,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "accounts.context_processors.page",
             ],
+            # For error pages as well, which Django renders without the context processors.
+            "builtins": ["project.web.branding_tags"],
         },
     }
 ]
@@ -302,7 +320,11 @@ USE_TZ = True
 STATIC_URL = "/static/"
 # ALTCHA's widget, from the package that its makers keep for Django. Its file is served; none of its code runs here.
 _WIDGET = distribution("altcha-django").locate_file("altcha_django/static/altcha_django")
-STATICFILES_DIRS = [BASE_DIR / "static", ("altcha", Path(str(_WIDGET)))]
+STATICFILES_DIRS = [
+    *(_folder for _folder in _SITE_FOLDERS["static"] if _folder.is_dir()),
+    BASE_DIR / "static",
+    ("altcha", Path(str(_WIDGET))),
+]
 # Found where they are installed, so that a server starts without a step before it.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
