@@ -270,9 +270,11 @@ LOGIN_REDIRECT_URL = "home"
 # In the database: a cached session can come back from the dead after a logout. With only a hash of each key there.
 SESSION_ENGINE = "accounts.sessions"
 SESSION_SAVE_EVERY_REQUEST = False
-# Seconds a remembered login lives; the others end with the browser.
-REMEMBERED_AGE = 2 * 86400
-SESSION_COOKIE_AGE = REMEMBERED_AGE
+# How long a remembered login lives; the others end with the browser.
+REMEMBERED_DAYS = env.number("REMEMBERED_DAYS", 2, least=1, most=365)
+REMEMBERED_AGE = REMEMBERED_DAYS * 86400
+# Seconds after which the server ends those others, and visitors' cookies.
+SESSION_COOKIE_AGE = min(REMEMBERED_AGE, 2 * 86400)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 # Over TLS the browser itself refuses these names from a sibling host; plain http cannot have them.

@@ -35,8 +35,9 @@ class Branding:
     icp_number: str
     icp_register: str
     has_links: bool
-    # Whether a first sign-in makes an account.
+    # Whether a first sign-in makes an account, and for how many days a sign-in can be kept.
     sign_up: bool
+    remembered_days: int
 
 
 @cache
@@ -60,6 +61,7 @@ def current() -> Branding:
         icp_register=ICP_REGISTER,
         has_links=any((settings.TERMS_URL, settings.PRIVACY_URL, settings.SUPPORT_URL, settings.ICP_NUMBER)),
         sign_up=settings.SIGN_UP,
+        remembered_days=settings.REMEMBERED_DAYS,
     )
 
 

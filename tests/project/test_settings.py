@@ -114,6 +114,7 @@ WRONG = [
     ({"PRIVACY_URL": "javascript:alert(1)"}, "PRIVACY_URL", "Write https://"),
     ({"SUPPORT_URL": "help@example.org"}, "SUPPORT_URL", "mailto:"),
     ({"ICP_NUMBER": "12345678"}, "ICP_NUMBER", "ICP_NUMBER=京ICP备"),
+    ({"REMEMBERED_DAYS": "0"}, "REMEMBERED_DAYS", "from 1 to 365"),
     ({"LOG_LEVEL": "debug"}, "LOG_LEVEL", "DEBUG, INFO"),
     ({"LANGUAGE_CODE": "fr"}, "LANGUAGE_CODE", "LANGUAGE_CODE=en or LANGUAGE_CODE=zh-hans"),
     ({"LANGUAGE_CODE": "zh-hant"}, "LANGUAGE_CODE", "LANGUAGE_CODE=zh-hans"),
