@@ -36,6 +36,17 @@ def name(written: str) -> str:
     return written
 
 
+def sender(written: str) -> str:
+    """Return the name that text messages come from, empty if it is the site's."""
+    if written and (len(written) > 20 or re.search(r"[【】\[\]]", written) or not re.search(r"[^\W\d_]", written)):
+        env.refuse(
+            "SMS_SENDER",
+            f"is {written!r}",
+            "Write a name of at most 20 characters without brackets, such as SMS_SENDER=Acme.",
+        )
+    return written
+
+
 def folder(written: str) -> Path | None:
     """Return the folder with the site's own templates and static files, None if there is none."""
     if not written:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from project import branding, checks, database_url, env, gateway_settings, redis_connections, var_dir
+from project import branding, checks, database_url, env, gateway_settings, redis_connections, sms_text, var_dir
 from project.broker import instance
 from project.run import valkey
 
@@ -143,6 +143,13 @@ globals().update(gateway_settings.read(GATEWAY_SETTINGS))
 SMS_GATEWAYS = checks.gateways(env.words("SMS_GATEWAYS", "phone"), GATEWAYS, debug=DEBUG)
 SMS_ROUTES = checks.routes(env.words("SMS_ROUTES"), SMS_GATEWAYS)
 DEV_PHONE = "phone" in SMS_GATEWAYS
+
+# Who text messages are from, and their wording by language; ours where it is empty.
+SMS_SENDER = branding.sender(env.text("SMS_SENDER"))
+SMS_TEXTS = {
+    "en": sms_text.checked("SMS_TEXT_EN", env.text("SMS_TEXT_EN")),
+    "zh-hans": sms_text.checked("SMS_TEXT_ZH", env.text("SMS_TEXT_ZH")),
+}
 
 SMS_REGIONS = checks.regions(env.words("SMS_REGIONS", "CN"))
 # Seconds between two codes for a number.

@@ -156,6 +156,12 @@ def test_a_name_that_fits_on_no_page_is_refused(written: str) -> None:
     assert refusal(branding.name, written).startswith("SITE_NAME is ")
 
 
+@pytest.mark.parametrize("written", ["【果园】", "[Acme]", "x" * 21, "10690000", "+447700900000"])
+def test_a_sender_is_a_name(written: str) -> None:
+    """A number that sends belongs in TWILIO_FROM, and providers write the brackets themselves."""
+    assert refusal(branding.sender, written).startswith("SMS_SENDER is ")
+
+
 @pytest.mark.parametrize("written", ["https://example.org/terms", "http://a.example", "/terms/", "/terms/?v=2#top", ""])
 def test_a_link_leads_to_a_page(written: str) -> None:
     assert branding.link("TERMS_URL", written) == written
