@@ -15,11 +15,20 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
 from accounts import views
+from project.web.branding import current as get_branding
 from project.web.http import Request
 
 
 class Site(AdminSite):
     """Django's admin, which is on only with `ADMIN=1` (T-89)."""
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what every page of the admin shows, under the site's own name if it has one."""
+        context = super().each_context(request)
+        branding = get_branding()
+        if branding.is_own:
+            context |= {"site_title": branding.name, "site_header": branding.name}
+        return context | {"site_url": branding.home}
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

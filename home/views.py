@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -11,5 +12,7 @@ from django.views.decorators.http import require_safe
 @never_cache
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """Show what Latchkey is, and the name of a signed-in visitor."""
+    """Show what this site is, with a link to sign in; or redirect to where HOME_PAGE says."""
+    if settings.HOME_PAGE != "page":
+        return redirect(settings.HOME_PAGE)
     return render(request, "home/index.html")

@@ -28,6 +28,8 @@ class Setting:
     required: bool = False
     # The name of another setting that will do in its place.
     instead: str = ""
+    # The name of a setting of the site whose value is used if this one is not set.
+    fallback: str = ""
     # The value is replaced by *** in every log line.
     secret: bool = False
 
@@ -53,7 +55,11 @@ def declared(gateways: Mapping[str, str]) -> dict[str, Declaration]:
 def read(declarations: Mapping[str, Declaration]) -> dict[str, str]:
     """Return the value of every gateway's every setting, by the setting's name."""
     every = (setting for declaration in declarations.values() for setting in declaration.settings)
-    return {setting.name: env.text(setting.name, setting.default) for setting in every}
+    return {each.name: env.text(each.name, _fallback(each)) for each in every}
+
+
+def _fallback(setting: Setting) -> str:
+    return (env.text(setting.fallback) if setting.fallback else "") or setting.default
 
 
 def secrets(declarations: Mapping[str, Declaration]) -> list[str]:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from csp.constants import NONCE, NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from project import checks, database_url, env, gateway_settings, redis_connections, var_dir
+from project import branding, checks, database_url, env, gateway_settings, redis_connections, sms_text, var_dir
 from project.broker import instance
 from project.run import valkey
 
@@ -61,6 +61,22 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("HSTS_SUBDOMAINS")
 SECURE_HSTS_PRELOAD = env.flag("HSTS_PRELOAD")
 # Both bind every other site of the domain, so the operator decides and `check --deploy` does not warn.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+# --- The site's own name ---
+
+SITE_NAME = branding.name(env.text("SITE_NAME", branding.PRODUCT))
+# The site's own templates and static files come before ours.
+SITE_DIR = branding.folder(env.text("SITE_DIR"))
+_SITE_FOLDERS = {_name: [SITE_DIR / _name] if SITE_DIR else [] for _name in ("templates", "static")}
+SITE_MARK = branding.mark(env.text("SITE_MARK"))
+# On light and on dark pages.
+SITE_COLOUR = branding.colours(env.text("SITE_COLOUR"))
+TERMS_URL = branding.link("TERMS_URL", env.text("TERMS_URL"))
+PRIVACY_URL = branding.link("PRIVACY_URL", env.text("PRIVACY_URL"))
+SUPPORT_URL = branding.link("SUPPORT_URL", env.text("SUPPORT_URL"), others=("mailto", "tel"))
+ICP_NUMBER = branding.icp_number(env.text("ICP_NUMBER"))
+# Not HOME: every process has that one, and it is a folder.
+HOME_PAGE = branding.home_page(env.text("HOME_PAGE", "page"))
 
 # --- Redis, the database, the queue ---
 
@@ -130,6 +146,13 @@ SMS_ROUTES = checks.routes(env.words("SMS_ROUTES"), SMS_GATEWAYS)
 DEV_PHONE = "phone" in SMS_GATEWAYS
 # The dev phone sends delivery reports to this site, by an address that holds a secret, as a provider does.
 PHONE_RECEIPT_SECRET = sha256(f"dev phone {SECRET_KEY}".encode()).hexdigest()[:32] if DEV_PHONE else ""
+
+# Who text messages are from, and their wording by language; ours where it is empty.
+SMS_SENDER = branding.sender(env.text("SMS_SENDER"))
+SMS_TEXTS = {
+    "en": sms_text.checked("SMS_TEXT_EN", env.text("SMS_TEXT_EN")),
+    "zh-hans": sms_text.checked("SMS_TEXT_ZH", env.text("SMS_TEXT_ZH")),
+}
 
 SMS_REGIONS = checks.regions(env.words("SMS_REGIONS", "CN"))
 # Seconds between two codes for a number.
@@ -221,7 +244,7 @@ ASGI_APPLICATION = "asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [*_SITE_FOLDERS["templates"], BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -231,6 +254,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "accounts.context_processors.page",
             ],
+            # For error pages as well, which Django renders without the context processors.
+            "builtins": ["project.web.branding_tags"],
         },
     }
 ]
@@ -257,9 +282,11 @@ LOGIN_REDIRECT_URL = "home"
 # In the database: a cached session can come back from the dead after a logout. With only a hash of each key there.
 SESSION_ENGINE = "accounts.sessions"
 SESSION_SAVE_EVERY_REQUEST = False
-# Seconds a remembered login lives; the others end with the browser.
-REMEMBERED_AGE = 2 * 86400
-SESSION_COOKIE_AGE = REMEMBERED_AGE
+# How long a remembered login lives; the others end with the browser.
+REMEMBERED_DAYS = env.number("REMEMBERED_DAYS", 2, least=1, most=365)
+REMEMBERED_AGE = REMEMBERED_DAYS * 86400
+# Seconds after which the server ends those others, and visitors' cookies.
+SESSION_COOKIE_AGE = min(REMEMBERED_AGE, 2 * 86400)
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE
 # Over TLS the browser itself refuses these names from a sibling host; plain http cannot have them.
@@ -307,7 +334,11 @@ USE_TZ = True
 STATIC_URL = "/static/"
 # ALTCHA's widget, from the package that its makers keep for Django. Its file is served; none of its code runs here.
 _WIDGET = distribution("altcha-django").locate_file("altcha_django/static/altcha_django")
-STATICFILES_DIRS = [BASE_DIR / "static", ("altcha", Path(str(_WIDGET)))]
+STATICFILES_DIRS = [
+    *(_folder for _folder in _SITE_FOLDERS["static"] if _folder.is_dir()),
+    BASE_DIR / "static",
+    ("altcha", Path(str(_WIDGET))),
+]
 # Found where they are installed, so that a server starts without a step before it.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

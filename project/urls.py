@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from project.web import static
+from project.web import branding
 
 # Django's own view reads the form for its token. It fails when the body is what could not be read.
 handler400 = "accounts.responses.unreadable"
@@ -15,8 +15,8 @@ urlpatterns = [
     path("", include("home.urls")),
     path("", include("accounts.urls")),
     path("", include("tasks.urls")),
-    path("favicon.ico", static.icon, {"name": "favicon.svg"}),
-    path("apple-touch-icon.png", static.icon, {"name": "touch.png"}),
+    path("favicon.ico", branding.favicon),
+    path("apple-touch-icon.png", branding.touch_icon),
     path("i18n/", include("django.conf.urls.i18n")),
 ]
 if settings.ADMIN:

@@ -24,8 +24,10 @@ GSM = frozenset(
 )
 # These take two characters each.
 GSM_EXTENDED = frozenset("^{}\\[~]|€\f")
-# Gateways that send our own text; the others have a template at the provider.
+# Gateways that send the text that is written here; the others send a template that the provider has approved.
 OWN_TEXT = ("twilio", "apprise")
+# The setting with the text of each language.
+SETTINGS = {"en": "SMS_TEXT_EN", "zh-hans": "SMS_TEXT_ZH"}
 
 
 def segments(text: str) -> int:
@@ -52,8 +54,25 @@ def one_segment(app_configs: object, **options: Any) -> list[checks.CheckMessage
             found.append(
                 checks.Warning(
                     f"{words}: the host {settings.PUBLIC_HOST} takes {len(settings.PUBLIC_HOST)} of its characters.",
-                    hint="Use a shorter host name in PUBLIC_ORIGIN.",
+                    hint=f"Write a shorter text in {SETTINGS[language]}, or use a shorter host name in PUBLIC_ORIGIN.",
                     id="tasks.W001",
                 )
             )
     return found
+
+
+@checks.register(STARTED)
+def unused_texts(app_configs: object, **options: Any) -> list[checks.CheckMessage]:
+    """Warn when a text is set that no gateway sends."""
+    if {*OWN_TEXT, "phone"} & set(settings.SMS_GATEWAYS):
+        return []
+    gateways = ", ".join(settings.SMS_GATEWAYS)
+    return [
+        checks.Warning(
+            f"{SETTINGS[language]} is not used: {gateways} sends the template that the provider has approved.",
+            hint="Change the template in the provider's console, and leave the setting out.",
+            id="tasks.W002",
+        )
+        for language, text in settings.SMS_TEXTS.items()
+        if text
+    ]

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from huey.contrib.djhuey import db_task
 from huey.exceptions import CancelExecution
 
-from project import database, outage
+from project import database, outage, sms_text
 from project.log import Expected
 from tasks import decoy, delivery, gateways
 from tasks.delivery import Claim
@@ -152,11 +152,15 @@ def compose(row: Delivery, age: timedelta) -> Message:
     seconds = max(1, int(life))
     minutes = max(1, math.ceil(life / 60))
     code = row.code
-    with translation.override(row.language):
-        words = ngettext(
-            "%(code)s is your Latchkey code. It expires in %(minutes)d minute. Don't share it with anyone.",
-            "%(code)s is your Latchkey code. It expires in %(minutes)d minutes. Don't share it with anyone.",
-            minutes,
-        ) % {"code": code, "minutes": minutes}
+    name = settings.SMS_SENDER or settings.SITE_NAME
+    if wording := settings.SMS_TEXTS.get(row.language):
+        words = sms_text.filled(wording, code=code, minutes=minutes, name=name)
+    else:
+        with translation.override(row.language):
+            words = ngettext(
+                "%(code)s is your %(name)s code. It expires in %(minutes)d minute. Don't share it with anyone.",
+                "%(code)s is your %(name)s code. It expires in %(minutes)d minutes. Don't share it with anyone.",
+                minutes,
+            ) % {"code": code, "minutes": minutes, "name": name}
     text = f"{words}\n\n@{settings.PUBLIC_HOST} #{code}"
     return Message(to=row.mobile, code=code, minutes=minutes, seconds=seconds, text=text, reference=row.pk)

@@ -96,9 +96,10 @@ def _bare(text: str) -> str:
 
 @cache
 def _site_words() -> frozenset[str]:
-    """Return the names of this site: its host, and the words in it."""
-    host = settings.PUBLIC_HOST.lower()
-    return frozenset({"latchkey", host, *(part for part in re.findall(r"[^\W\d_]+", host) if len(part) >= PIECE)})
+    """Return the names of this site: its own, ours, its host, and the words in them."""
+    names = {"latchkey", settings.SITE_NAME.lower(), settings.PUBLIC_HOST.lower()}
+    words = re.findall(r"[^\W\d_]+", " ".join(names))
+    return frozenset(names | {word for word in words if len(word) >= PIECE})
 
 
 def _own_words(user: User | None) -> set[str]:

@@ -12,14 +12,17 @@ import hashlib
 import mimetypes
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
-from django.contrib.staticfiles.storage import StaticFilesStorage, staticfiles_storage
-from django.http import HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.contrib.staticfiles.storage import StaticFilesStorage
+from django.http import HttpResponse, HttpResponseNotAllowed
 from django.utils.cache import get_conditional_response, patch_vary_headers
+
+from project import branding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +43,14 @@ BUNDLES = {
         "django_htmx/htmx-2.min.js",
         "django_htmx/ext/hx-ws-2.min.js",
         *("latchkey.js", "title.js", "code.js", "sign-in.js"),
-    )
+    ),
+    # Under a name that is not ours, for a site that has its own.
+    "page.css": ("latchkey.css",),
 }
+# The stylesheet by both its names: it ends with the site's colour.
+SHEETS = {"latchkey.css", "page.css"}
+# Made from the site's name; not a file.
+MONOGRAM = "monogram.svg"
 # In order of preference.
 ENCODINGS = ("br", "gzip")
 # An encoding in the list of Accept-Encoding, unless its weight is zero (RFC 9110, 12.5.3).
@@ -81,6 +90,8 @@ _files: dict[str, File] = {}
 
 def find(name: str) -> File | None:
     """Return a file by its plain name, None if there is none."""
+    if name == MONOGRAM:
+        return _monogram()
     file = _files.get(name)
     # Under DEBUG a file may have been edited since.
     if file is None or settings.DEBUG:
@@ -130,11 +141,6 @@ def serve(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[
     return middleware
 
 
-def icon(request: HttpRequest, name: str) -> HttpResponse:
-    """Redirect from where browsers look for an icon, such as /favicon.ico, to the file."""
-    return HttpResponseRedirect(staticfiles_storage.url(name))
-
-
 def _answer(request: HttpRequest, file: File, cache_control: str) -> HttpResponseBase:
     accepted = request.headers.get("Accept-Encoding", "")
     encoding = next((one for one in ENCODINGS if re.search(ACCEPTED.format(one), accepted)), "")
@@ -152,7 +158,15 @@ def _answer(request: HttpRequest, file: File, cache_control: str) -> HttpRespons
     return get_conditional_response(request, etag=etag, response=response) or response
 
 
+def is_ours(name: str) -> bool:
+    """Tell whether a file comes from this repository: the site has not put its own in its place."""
+    path = _path(name)
+    return path is not None and path.is_relative_to(OWN_FILES)
+
+
 def _path(name: str) -> Path | None:
+    if settings.SITE_MARK and name == f"mark{settings.SITE_MARK.suffix}":
+        return settings.SITE_MARK
     # Without the admin (ADMIN=0), its files are not served either.
     hidden = name.startswith("admin/") and not settings.ADMIN
     found = finders.find(name) if NAME.fullmatch(name) and not hidden else None
@@ -161,11 +175,23 @@ def _path(name: str) -> Path | None:
 
 def _build(name: str, paths: list[Path], modified_ns: int) -> File:
     body = b"\n".join(_minified(path) if path.is_relative_to(OWN_FILES) else path.read_bytes() for path in paths)
+    if name in SHEETS:
+        body += branding.stylesheet(settings.SITE_COLOUR).encode()
     content_type = TYPES.get(paths[0].suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     # XML is text too, and text states its charset (ASVS 5.0, 4.1.1).
     if content_type.startswith("text/") or content_type.endswith("xml"):
         content_type += "; charset=utf-8"
-    return File(name, body, content_type, hashlib.sha256(body).hexdigest()[:12], modified_ns)
+    return File(name, body, content_type, _hash(body), modified_ns)
+
+
+@cache
+def _monogram() -> File:
+    body = branding.monogram(settings.SITE_NAME, settings.SITE_COLOUR).encode()
+    return File(MONOGRAM, body, f"{TYPES['.svg']}; charset=utf-8", _hash(body), 0)
+
+
+def _hash(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:12]
 
 
 def _minified(path: Path) -> bytes:

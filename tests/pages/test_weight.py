@@ -69,7 +69,7 @@ def test_a_first_visit_loads_at_most_thirty_thousand_bytes(site: Stack, path: st
         assert answer.status_code == 200, address
         assert len(raw) < len(opened(answer, raw)), f"{address} is not compressed"
         weights[address] = len(raw)
-    for part in ("page.", "latchkey.", "icons."):
+    for part in ("page.", ".css", "icons."):
         assert any(part in address for address in weights), "or this test means nothing"
     assert sum(weights.values()) <= MOST, weights
 
@@ -94,9 +94,9 @@ def test_every_file_of_a_page_has_its_hash_in_its_name_and_is_kept_for_good(site
 
 def test_a_plain_name_and_an_old_hash_answer_and_are_not_kept_for_good(site: Stack) -> None:
     """A page that was open while a new version came asks for what it knows."""
-    (address,) = (one for one in named(opened(*load(site, "/login/")).decode()) if "/latchkey." in one and "css" in one)
+    (address,) = (one for one in named(opened(*load(site, "/login/")).decode()) if "/page." in one and "css" in one)
     right, raw = load(site, address)
-    for other in ("/static/latchkey.css", re.sub(r"[0-9a-f]{12}", "0123456789ab", address)):
+    for other in ("/static/page.css", "/static/latchkey.css", re.sub(r"[0-9a-f]{12}", "0123456789ab", address)):
         answer, same = load(site, other)
         assert (answer.status_code, same) == (200, raw), other
         assert "immutable" not in answer.headers["Cache-Control"], other

@@ -50,6 +50,7 @@ def read(folder: Path, **settings: str) -> dict[str, Any]:
     return found
 
 
+TWILIO = {"SMS_GATEWAYS": "twilio", "TWILIO_ACCOUNT_SID": "a" * 34, "TWILIO_AUTH_TOKEN": "b" * 32}
 WRONG = [
     ({**PRODUCTION, "PUBLIC_ORIGIN": "https://bücher.example"}, "PUBLIC_ORIGIN", "https://xn--bcher-kva.example"),
     ({**PRODUCTION, "PUBLIC_ORIGIN": "https://登录.example"}, "PUBLIC_ORIGIN", "https://xn--"),
@@ -107,6 +108,20 @@ WRONG = [
     ({"SMS_BUDGET_HOUR": "1e3"}, "SMS_BUDGET_HOUR", "SMS_BUDGET_HOUR=200"),
     ({"SMS_AMBIGUOUS": "guess"}, "SMS_AMBIGUOUS", "ask, resend"),
     ({"SIGN_UP": "perhaps"}, "SIGN_UP", "SIGN_UP=1 or SIGN_UP=0"),
+    ({"SITE_NAME": "x" * 41}, "SITE_NAME", "at most 40 characters"),
+    ({"SITE_MARK": "/nowhere/mark.svg"}, "SITE_MARK", "Write the path of a file"),
+    ({"SITE_COLOUR": "#07c160"}, "SITE_COLOUR", "SITE_COLOUR=#06a251,#07c160"),
+    ({"SITE_DIR": "/nowhere"}, "SITE_DIR", "SITE_DIR=/srv/acme"),
+    ({"HOME_PAGE": "on"}, "HOME_PAGE", "Write off, page, or a path"),
+    ({"TERMS_URL": "terms"}, "TERMS_URL", "Write https://"),
+    ({"PRIVACY_URL": "javascript:alert(1)"}, "PRIVACY_URL", "Write https://"),
+    ({"SUPPORT_URL": "help@example.org"}, "SUPPORT_URL", "mailto:"),
+    ({"ICP_NUMBER": "12345678"}, "ICP_NUMBER", "ICP_NUMBER=京ICP备"),
+    ({"SMS_TEXT_EN": "Your code is here."}, "SMS_TEXT_EN", "Write a sentence with {code}"),
+    ({"SMS_TEXT_ZH": "{验证码}"}, "SMS_TEXT_ZH", "Write a sentence with {code}"),
+    ({"SMS_SENDER": "【果园】"}, "SMS_SENDER", "without brackets"),
+    ({**TWILIO, "SMS_SENDER": "果园"}, "TWILIO_FROM", "+15005550006"),
+    ({"REMEMBERED_DAYS": "0"}, "REMEMBERED_DAYS", "from 1 to 365"),
     ({"LOG_LEVEL": "debug"}, "LOG_LEVEL", "DEBUG, INFO"),
     ({"LANGUAGE_CODE": "fr"}, "LANGUAGE_CODE", "LANGUAGE_CODE=en or LANGUAGE_CODE=zh-hans"),
     ({"LANGUAGE_CODE": "zh-hant"}, "LANGUAGE_CODE", "LANGUAGE_CODE=zh-hans"),
@@ -419,6 +434,30 @@ def test_no_secret_of_ours_is_in_the_repository() -> None:
         path = ROOT / name
         if path.is_file() and not name.startswith("tests/") and path.suffix not in {".png", ".lock", ".mo"}:
             assert not assigned.search(path.read_text(errors="replace")), name
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({**TWILIO, "SMS_SENDER": "Acme"}, "TWILIO_FROM"),
+        ({"SMS_SENDER": "Acme"}, "ALIYUN_SIGN_NAME"),
+        ({"SMS_SENDER": "Acme"}, "TENCENT_SIGN_NAME"),
+    ],
+)
+def test_the_sender_is_that_of_every_gateway_which_has_none_of_its_own(
+    tmp_path: Path, settings: dict[str, str], name: str
+) -> None:
+    assert read(tmp_path, DEBUG="1", **settings)[name] == "Acme"
+    assert read(tmp_path, DEBUG="1", **settings, **{name: "Orchard"})[name] == "Orchard"
+
+
+def test_a_site_of_its_own_comes_first(tmp_path: Path) -> None:
+    """SITE_DIR's templates and static files stand before ours, and a folder that is not there is no trouble."""
+    for part in ("templates", "static"):
+        (tmp_path / part).mkdir()
+        found = read(tmp_path, DEBUG="1", SITE_DIR=str(tmp_path))
+        assert found["TEMPLATES"][0]["DIRS"][0] == str(tmp_path / "templates")
+        assert (found["STATICFILES_DIRS"][0] == str(tmp_path / "static")) is (part == "static")
 
 
 # Below these something is broken or open (see CHANGELOGs and advisories of each).

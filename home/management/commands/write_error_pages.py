@@ -1,4 +1,4 @@
-"""Writes the pages that a proxy shows while Latchkey is down, or for requests that the proxy itself refuses."""
+"""Writes the pages that a proxy shows while the site is down, or for requests that the proxy itself refuses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.utils import translation
 from django.utils.safestring import mark_safe
 
 from project.web import static
+from project.web.branding import current
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -32,13 +33,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write every page. Each replaces the former one atomically, because the proxy may be reading it."""
-        sheet = static.find("latchkey.css")
+        sheet = static.find("page.css")
         if sheet is None:
             raise CommandError("static/latchkey.css is missing")
+        mark = static.find(current().mark)
         digest = base64.b64encode(hashlib.sha256(sheet.body).digest()).decode()
+        policy = f"style-src 'sha256-{digest}'; img-src data:"
         context = {
             "style": mark_safe(sheet.body.decode()),  # noqa: S308 (our own stylesheet)
-            "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+            "policy": f"default-src 'none'; {policy}; base-uri 'none'; form-action 'none'",
+            "mark_data": _data_url(mark) if mark else "",
         }
         for language, _name in settings.LANGUAGES:
             folder: Path = options["folder"] / language
@@ -53,3 +57,8 @@ class Command(BaseCommand):
             except OSError as error:
                 raise CommandError(f"cannot write {folder}: {error.strerror}") from None
         self.stdout.write(f"Wrote {', '.join(PAGES)} in {len(settings.LANGUAGES)} languages to {options['folder']}.")
+
+
+def _data_url(file: static.File) -> str:
+    """Return an address that is the file itself."""
+    return f"data:{file.type.partition(';')[0]};base64,{base64.b64encode(file.body).decode()}"
