@@ -289,7 +289,7 @@ def _login_page(request: Request) -> HttpResponse:
         return responses.login_page(request, next=destination)
     response = HttpResponseRedirect(destination)
     response.set_cookie(
-        WENT_ON_COOKIE, mark, max_age=WENT_ON_SECONDS, path=request.path, httponly=True, samesite="Lax",
+        WENT_ON_COOKIE, mark, max_age=WENT_ON_SECONDS, httponly=True, samesite="Lax",
         secure=settings.SESSION_COOKIE_SECURE,
     )  # fmt: skip
     return response
@@ -321,7 +321,7 @@ def _signed_in(
     known_devices.remember(request, response, user)
     if request.COOKIES.get(responses.WAY_COOKIE) != way:
         response.set_cookie(
-            responses.WAY_COOKIE, way, max_age=responses.WAY_SECONDS, path=resolve_url("login"), samesite="Lax",
+            responses.WAY_COOKIE, way, max_age=responses.WAY_SECONDS, samesite="Lax",
             secure=settings.SESSION_COOKIE_SECURE,
         )  # fmt: skip
     return _tell_tabs(response, before)

@@ -6,6 +6,7 @@ write instead.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,15 @@ def icp_number(written: str) -> str:
     if written and not re.fullmatch(r"[\u4e00-\u9fff]ICP[备证]\d{5,12}号(?:-\d{1,3}[A-Z]?)?", written):
         env.refuse("ICP_NUMBER", f"is {written!r}", "Write it as the register does: ICP_NUMBER=京ICP备12345678号-1.")
     return written
+
+
+def home_setting() -> str:
+    """Return HOME_PAGE, or HOME as far as that cannot be a user's folder, which every process has by that name.
+
+    In the file of settings it is a setting; in the environment only the words `off` and `page` are.
+    """
+    words = os.environ.get("HOME", "").strip()
+    return env.text("HOME_PAGE") or env.in_file("HOME") or (words if words in {"off", "page"} else "page")
 
 
 def home_page(written: str) -> str:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from dotenv import load_dotenv
+from dotenv import dotenv_values, load_dotenv
 
 from project import wrong_settings
 
@@ -83,6 +83,12 @@ def ascii_host(name: str) -> str:
 def text(name: str, default: str = "") -> str:
     """Return a variable's text, stripped; empty counts as not set."""
     return wrong_settings.value(name) or default
+
+
+def in_file(name: str) -> str:
+    """Return what the file of settings says, whatever the environment does; empty for nothing."""
+    path = file_path()
+    return ((dotenv_values(path).get(name) if path else None) or "").strip()
 
 
 def flag(name: str, *, default: bool = False) -> bool:

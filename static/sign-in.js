@@ -53,7 +53,7 @@
     choice.checked = true;
     keep("way", way);
     const secure = location.protocol === "https:" ? "; secure" : "";
-    document.cookie = `way=${way}; path=/login/; max-age=${YEAR}; samesite=lax${secure}`;
+    document.cookie = `way=${way}; path=/; max-age=${YEAR}; samesite=lax${secure}`;
   };
   ways.addEventListener("change", ({ target }) => choose(target.value));
   document.addEventListener("click", (event) => {

@@ -167,7 +167,7 @@ def test_a_redis_that_dies_and_comes_back_empty_leaves_pages_that_are_right(
     stack.start_valkey()
     # The push of that login is lost. The other tab looks for itself, within half a minute.
     expect(other("#account")).to_have_attribute("data-user", "erin1", timeout=45_000)
-    tab.go("/login/")
+    tab.go("/login/?again=1")
     tab.ask(number())
     tab.shows("sent", 1)
     other.shows("sent", 1)

@@ -71,6 +71,7 @@ def test_a_whole_visit_breaks_no_rule_of_the_policy(visit: Callable[..., Visitor
     phone, tab = visitor.open("/dev/phone/"), visitor.open()
     tab.login("nobody-here", "not the password")
     expect(tab("#password-message")).not_to_be_empty()
+    tab.by("code")
     tab("#mobile").fill("1")
     tab(".ask button").click()
     expect(tab("#code-message")).not_to_be_empty()

@@ -430,6 +430,7 @@ def test_no_cookie_of_a_whole_visit_can_be_planted_or_read_on_its_way(world: Sta
         "__Host-wait",
         "__Host-device",
         "username",
+        "way",
         "django_language",
     }
 
