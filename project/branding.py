@@ -152,12 +152,12 @@ def icp_number(written: str) -> str:
 
 
 def home_setting() -> str:
-    """Return HOME_PAGE, or HOME as far as that cannot be a user's folder, which every process has by that name.
+    """Return what HOME says, as far as that cannot be a user's folder, which every process has by that name.
 
     In the file of settings it is a setting; in the environment only the words `off` and `page` are.
     """
     words = os.environ.get("HOME", "").strip()
-    return env.text("HOME_PAGE") or env.in_file("HOME") or (words if words in {"off", "page"} else "page")
+    return env.in_file("HOME") or (words if words in {"off", "page"} else "page")
 
 
 def home_page(written: str) -> str:

@@ -75,7 +75,7 @@ TERMS_URL = branding.link("TERMS_URL", env.text("TERMS_URL"))
 PRIVACY_URL = branding.link("PRIVACY_URL", env.text("PRIVACY_URL"))
 SUPPORT_URL = branding.link("SUPPORT_URL", env.text("SUPPORT_URL"), others=("mailto", "tel"))
 ICP_NUMBER = branding.icp_number(env.text("ICP_NUMBER"))
-HOME_PAGE = branding.home_page(branding.home_setting())
+HOME_PAGE = branding.home_page(env.text("HOME_PAGE", branding.home_setting()))
 
 # --- Redis, the database, the queue ---
 

@@ -182,4 +182,6 @@
   document.addEventListener("visibilitychange", listen);
   addEventListener("pagehide", hangUp);
   listen();
+  // Typed or filled in before this file was here.
+  signIn();
 })();

@@ -88,6 +88,26 @@
     if (KEPT.includes(target.id)) keep(target.id, target.value);
   });
 
+  // ---- What the code's step needs is loaded when that step is near: most who come are not there yet
+
+  const verify = $(".verify");
+  let loading;
+  const load = () => loading ??= import(verify.dataset.script).catch(() => {});
+  const near = () => $("#delivery").dataset.step !== "start" && load();
+  new MutationObserver(near).observe(document.body, { childList: true, subtree: true });
+  near();
+  $(".ask").addEventListener("focusin", load);
+  let loaded = false;
+  document.addEventListener("htmx:confirm", (event) => {
+    if (loaded || !event.target.matches(".ask")) return;
+    // It tells where the keyboard goes with the answer, so it is there before the question.
+    event.preventDefault();
+    load().then(() => {
+      loaded = true;
+      event.detail.issueRequest(true);
+    });
+  });
+
   // ---- As it was
 
   for (const name of KEPT) {

@@ -37,12 +37,12 @@ HASHED = re.compile(r"(?P<stem>.+)\.(?P<hash>[0-9a-f]{12})(?P<suffix>\.[^./]+)")
 OWN_FILES = settings.BASE_DIR / "static"
 # Types that mimetypes may not know, or names differently on some systems.
 TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}
-# Together they compress better: what the sign-in page alone needs is smaller here than by itself.
+# Together they compress better.
 BUNDLES = {
     "page.js": (
         "django_htmx/htmx-2.min.js",
         "django_htmx/ext/hx-ws-2.min.js",
-        *("latchkey.js", "title.js", "code.js", "sign-in.js"),
+        *("latchkey.js", "title.js", "sign-in.js"),
     ),
     # Under a name that is not ours, for a site that has its own.
     "page.css": ("latchkey.css",),

@@ -204,7 +204,6 @@ def test_the_home_page_is_ours_or_elsewhere_on_this_site(written: str, home: str
 def test_home_is_the_user_s_folder_unless_it_cannot_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every process has HOME. In the file of settings it is ours; in the environment only the two words are."""
     monkeypatch.setenv("ENV_FILE", "")
-    monkeypatch.delenv("HOME_PAGE", raising=False)
     for home, found in (("/root", "page"), ("/account/", "page"), ("off", "off"), ("page", "page"), ("", "page")):
         monkeypatch.setenv("HOME", home)
         assert branding.home_setting() == found
@@ -212,8 +211,6 @@ def test_home_is_the_user_s_folder_unless_it_cannot_be(monkeypatch: pytest.Monke
     monkeypatch.setenv("ENV_FILE", str(tmp_path / "env"))
     monkeypatch.setenv("HOME", "/root")
     assert branding.home_setting() == "/account/"
-    monkeypatch.setenv("HOME_PAGE", "off")
-    assert branding.home_setting() == "off"
 
 
 @pytest.mark.parametrize(
