@@ -26,6 +26,8 @@ SOCKET = "/ws/"
 SESSION_CHANGED = "session.changed"
 # With `seconds`: the wait for a number of which no row of this browser tells; 0, it waits no more.
 WAIT_CHANGED = "wait.changed"
+# The group of all open pages, where there is a dev phone, whose button resets what any of them waits for.
+EVERY_PAGE = "pages"
 
 
 @dataclass(frozen=True, slots=True)
