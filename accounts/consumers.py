@@ -12,6 +12,7 @@ import random
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, parse_cookie
 from django.utils import translation
@@ -22,7 +23,7 @@ from accounts.live import recheck, render, revocation
 from accounts.live.connection_limits import session_key
 from accounts.live.countdown import Countdown
 from accounts.live.heartbeat import Heartbeat
-from accounts.live.state import State, Visitor, state_of_row, visitor_in_key, visitor_of_session
+from accounts.live.state import EVERY_PAGE, State, Visitor, state_of_row, visitor_in_key, visitor_of_session
 from project import outage, redis
 from project.live.consumer import GONE, EventConsumer, read
 from tasks import delivery
@@ -112,6 +113,8 @@ class PageConsumer(EventConsumer):
             self.user = visitor.user.pk
             # The user's, in whichever browser: a new password ends the sessions of all others.
             groups.append(revocation.group(visitor.user.pk))
+        if settings.DEV_PHONE:
+            groups.append(EVERY_PAGE)
         # Join first, then read: the worker is often faster than the browser, and a push to a group
         # that nobody has joined is gone. And join before accepting: only a refused handshake is tried again.
         for group in groups:

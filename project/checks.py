@@ -139,7 +139,7 @@ def gateways(names: list[str], known: Iterable[str], *, debug: bool) -> list[str
     if "phone" in names and not debug:
         env.refuse(
             "SMS_GATEWAYS",
-            "is 'phone', which shows every code to everybody",
+            "is 'phone', the dev phone, which shows every code to everybody",
             "Write a real gateway, or DEBUG=1 to try it out.",
         )
     return names

@@ -123,4 +123,4 @@ def _follows_from_others(refused: BadSetting, stand_ins: dict[str, str]) -> bool
 
 
 def _mentioned(refused: BadSetting) -> set[str]:
-    return set(re.findall(r"\b[A-Z][A-Z_]+\b", str(refused))) & _read
+    return set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", str(refused))) & _read

@@ -125,22 +125,20 @@ def forgive(mobile: str) -> int:
     return len(rows)
 
 
-def forgive_all() -> tuple[int, set[str]]:
-    """Stop counting every request, and end every cooldown. For a developer: in production it would let a flood in.
+def forgive_all() -> int:
+    """Stop counting every request, end every cooldown, and return how many requests counted.
 
-    Return how many requests counted, and the browsers whose open pages may be waiting. Raises redis.Unavailable or
-    django.db.Error.
+    For a developer: in production it would let a flood in. Raises redis.Unavailable or django.db.Error.
     """
-    waiting = Delivery.objects.filter(created_at__gt=ago(timedelta(seconds=DAY_SECONDS)))
-    browsers = set(waiting.values_list("browser", flat=True).distinct())
     Delivery.objects.filter(resend_at__gt=Now()).update(resend_at=Now())
     counted = Delivery.objects.filter(counted=True).update(counted=False)
     client = redis.client()
-    names = [*client.scan_iter(_key("*")), *client.scan_iter(cooldown.all_keys())]
+    names = {*client.scan_iter(_key("*")), *client.scan_iter(cooldown.all_keys())}
     # Without its mark Redis would count them anew.
-    if names := [name for name in names if name.decode() != WARM]:
+    names.discard(WARM.encode())
+    if names:
         client.delete(*names)
-    return counted, browsers
+    return counted
 
 
 def take_out(delivery_id: str, of: list[Counter]) -> None:

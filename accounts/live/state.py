@@ -28,6 +28,8 @@ SOCKET = "/ws/"
 SESSION_CHANGED = "session.changed"
 # With `seconds`: the wait for a number of which no row of this browser tells; 0, it waits no more.
 WAIT_CHANGED = "wait.changed"
+# The group of all open pages, where there is a dev phone, whose button resets what any of them waits for.
+EVERY_PAGE = "pages"
 # Why a code that was sent no longer works: its life is over, or too many wrong ones were entered.
 SENT, GUESSED = "sent", "guessed"
 # The states in which the visitor has a code, or may get it any moment.

@@ -63,6 +63,18 @@ def test_an_open_page_stops_counting_down(site: Stack) -> None:
     assert leaves(person.get().text)["countdown"]["data-seconds"] == "0", "after a reload as well"
 
 
+def test_a_page_that_waits_for_another_browser_s_code_goes_on(site: Stack) -> None:
+    """No row of its own tells of that countdown: only its cookie does."""
+    mobile = number()
+    assert site.person().ask(mobile).status_code == 202
+    person = site.person()
+    page = person.open()
+    assert person.htmx("/code/", mobile=mobile).status_code == 429
+    wait_until(lambda: page.receive(0.1) is not None and int(page.leaves["countdown"]["data-seconds"]) > 10, 10)
+    reset(site)
+    wait_until(lambda: page.receive(0.1) is not None and page.leaves["countdown"]["data-seconds"] == "0", 5)
+
+
 def test_passwords_are_looked_at_again(site: Stack) -> None:
     site.user("forgetful", password=PASSWORD)
     for _ in range(3):

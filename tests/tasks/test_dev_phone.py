@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from tests.support.numbers import number
-from tests.support.stack import wait_until
+from tests.support.stack import ROOT, wait_until
 
 if TYPE_CHECKING:
     from tests.support.stack import Stack
@@ -96,3 +99,17 @@ def test_a_report_needs_the_secret_and_its_form(stack: Stack) -> None:
     for forged in ("", "{}", "[]", "null", json.dumps({"reference": "x", "report": "eaten"})):
         assert httpx.post(f"{where}{secret(stack)}/", content=forged).status_code == 403, forged
     assert httpx.post(f"{where}{secret(stack)}/", content=report).status_code == 200
+
+
+def test_it_has_one_name(stack: Stack) -> None:
+    """On its page, at its address, and wherever code and documents speak of it."""
+    page = stack.person().get("/dev/phone/").text
+    assert "<title>Dev phone · " in page
+    assert ">Dev phone</h1>" in page
+    other = re.compile("test[ -]phone", re.IGNORECASE)
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    if not listed:
+        pytest.skip("this is no clone")
+    texts = [ROOT / name for name in listed if name.endswith((".py", ".md", ".js", ".css", ".html", ".po", ".example"))]
+    assert len(texts) > 100, "or this test means nothing"
+    assert [path for path in texts if path.exists() and path != Path(__file__) and other.search(path.read_text())] == []

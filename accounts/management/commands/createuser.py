@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from getpass import getpass
+from secrets import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -83,7 +84,7 @@ def _take(take: Callable[[User, str], None], user: User, given: str, asked: Call
 def _asked_twice(question: str) -> str:
     """Return a password that was typed twice, and is not shown. Raises Refused."""
     password = getpass(question)
-    if password and getpass("The same again: ") != password:
+    if password and not compare_digest(getpass("The same again: ").encode(), password.encode()):
         raise Refused("The two passwords are not the same.")
     return password
 
