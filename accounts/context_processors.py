@@ -12,8 +12,9 @@ from django.utils.translation import get_language_info
 from accounts import phone_numbers
 from accounts.live.state import SOCKET, State, browser_of_request, state_of_request
 from accounts.sessions import browser_id, ended_visitor
+from project import site_apps
 
-# The sockets of pages that show more than the shared one, by URL name.
+# The sockets of pages that show more than the shared one, by URL name. A site's own: project/site_apps.py.
 SOCKETS = {"dev_phone": "/ws/dev/phone/", "dev_queue": "/ws/dev/queue/"}
 
 
@@ -50,7 +51,8 @@ def _state(request: HttpRequest) -> State:
     """
     if request.resolver_match is None:
         return state_of_request(request)
-    socket = SOCKETS.get(request.resolver_match.url_name or "", SOCKET)
+    name = request.resolver_match.url_name or ""
+    socket = SOCKETS.get(name) or site_apps.sockets().get(name, SOCKET)
     if browser_id.of(request.session) is None:
         browser_of_request(request)
         if not ended_visitor(request):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -169,6 +170,22 @@ def language(written: str) -> str:
     """Return a language that the pages are in, by Django's name for it."""
     name = LANGUAGES.get(written.lower().replace("_", "-"))
     return name or env.refuse("LANGUAGE_CODE", f"is {written!r}", "Write LANGUAGE_CODE=en or LANGUAGE_CODE=zh-hans.")
+
+
+def site_apps(names: list[str], *, own: Iterable[str]) -> list[str]:
+    """Return the site's own Django apps: packages that can be imported, or the paths of their AppConfig classes."""
+    for name in names:
+        package = name.partition(".")[0]
+        if package in own:
+            env.refuse("SITE_APPS", f"names {name!r}, which is Latchkey's own", "Give your app another name.")
+        # What a path names inside of its package is for Django to find.
+        if not re.fullmatch(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*", name) or find_spec(package) is None:
+            env.refuse(
+                "SITE_APPS",
+                f"names {name!r}, which is no Python package here",
+                "Write the names of folders beside manage.py, with commas, such as SITE_APPS=notes,shop.",
+            )
+    return names
 
 
 def refuse_wrong(values: Mapping[str, Any]) -> None:

@@ -171,7 +171,11 @@ PASSWORD_MIN_LENGTH = env.number("PASSWORD_MIN_LENGTH", 15, least=8, most=64)
 
 # --- Django ---
 
+# Apps of a site's own, with their urls.py and routing.py if they have them: project/site_apps.py.
+SITE_APPS = checks.site_apps(env.words("SITE_APPS"), own=("accounts", "home", "project", "tasks"))
 INSTALLED_APPS = [
+    # First, so that their templates and static files replace ours of the same name.
+    *SITE_APPS,
     # Its `runserver` serves sockets as well. Everything else starts in half the time without Twisted.
     *(["daphne"] if "runserver" in sys.argv else []),
     "project.admin.AdminConfig",

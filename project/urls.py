@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+from project import site_apps
 from project.web import static
 
 # Django's own view reads the form for its token. It fails when the body is what could not be read.
@@ -21,3 +22,4 @@ urlpatterns = [
 ]
 if settings.ADMIN:
     urlpatterns.append(path("admin/", admin.site.urls))
+urlpatterns += site_apps.urlpatterns()
