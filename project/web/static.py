@@ -36,7 +36,11 @@ OWN_FILES = settings.BASE_DIR / "static"
 # Types that mimetypes may not know, or names differently on some systems.
 TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}
 # Together they compress better: code.js, which the sign-in page alone needs, is smaller here than by itself.
-BUNDLES = {"page.js": ("django_htmx/htmx-2.min.js", "django_htmx/ext/hx-ws-2.min.js", "latchkey.js", "code.js")}
+BUNDLES = {
+    "page.js": ("django_htmx/htmx-2.min.js", "django_htmx/ext/hx-ws-2.min.js", "latchkey.js", "code.js"),
+    # In front of it: a site's own base template takes leaves.css alone.
+    "latchkey.css": ("leaves.css", "latchkey.css"),
+}
 # In order of preference.
 ENCODINGS = ("br", "gzip")
 # An encoding in the list of Accept-Encoding, unless its weight is zero (RFC 9110, 12.5.3).
