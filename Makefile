@@ -36,6 +36,9 @@ broken := broken
 endif
 endif
 
+# Of a site's own apps, if it has a file of them.
+site := $(if $(wildcard site-requirements.txt),$(VENV)/site.stamp)
+
 .PHONY: help run install test test-fast test-all chaos timing fuzz scan audit bench bench-smoke profile check format lock upgrade messages pictures clean chromium wrk broken
 .NOTPARALLEL:
 
@@ -45,12 +48,12 @@ help: ## Show this list
 run: install ## Start Latchkey at http://127.0.0.1:8000/ (or where HOST and PORT say) until Ctrl-C
 	@$(py) -m project.run --development
 
-install: $(VENV)/runtime.stamp $(catalogues) ## Prepare what `make run` needs, and start nothing
+install: $(VENV)/runtime.stamp $(site) $(catalogues) ## Prepare what `make run` needs, and start nothing
 
-test: chromium $(VENV)/dev.stamp $(catalogues) ## Run the tests, in a browser as well; `make test tests/accounts` for a part
+test: chromium $(VENV)/dev.stamp $(site) $(catalogues) ## Run the tests, in a browser as well; `make test tests/accounts` for a part
 	@$(py) -m pytest $(spread) $(if $(FILE),,-m "not long") $(ARGS) $(FILE)
 
-test-fast: $(VENV)/dev.stamp $(catalogues) ## Run the tests that need no browser
+test-fast: $(VENV)/dev.stamp $(site) $(catalogues) ## Run the tests that need no browser
 	@$(py) -m pytest $(spread) -m "not browser and not long" $(ARGS) $(FILE)
 
 test-all: chromium wrk $(VENV)/dev.stamp $(catalogues) ## Run what `make test` leaves out: what is long, the other Pythons, bench-smoke
@@ -146,6 +149,10 @@ $(VENV)/runtime.stamp: requirements.lock $(broken) | $(VENV)/made.stamp
 $(VENV)/dev.stamp: requirements-dev.lock $(broken) | $(VENV)/made.stamp
 	@bin/install-lock $(VENV) requirements-dev.lock "what its tests and checks need into $(VENV)"
 	@touch $(VENV)/runtime.stamp $@
+
+$(VENV)/site.stamp: site-requirements.txt $(VENV)/runtime.stamp
+	@bin/install-site $(VENV) site-requirements.txt requirements.lock
+	@touch $@
 
 %.mo: %.po | $(VENV)/runtime.stamp
 	@$(py) -m babel.messages.frontend -q compile -D django -i $< -o $@
