@@ -13,6 +13,7 @@ from accounts import phone_numbers
 from accounts.live.state import SOCKET, State, browser_of_request, state_of_request
 from accounts.sessions import browser_id, ended_visitor
 from project import site_apps
+from project.web import headers
 
 # The sockets of pages that show more than the shared one, by URL name. A site's own: project/site_apps.py.
 SOCKETS = {"dev_phone": "/ws/dev/phone/", "dev_queue": "/ws/dev/queue/"}
@@ -45,6 +46,13 @@ def _languages() -> list[tuple[str, str]]:
 
 
 def _state(request: HttpRequest) -> State:
+    """Return the state, and note whether it shows a person, which decides whether a browser may keep the page."""
+    state = _planted_state(request)
+    headers.shows(request, person=bool(state.username or state.delivery or state.wait))
+    return state
+
+
+def _planted_state(request: HttpRequest) -> State:
     """Return the state, and give the session a browser id, which the socket of the page needs.
 
     A page for an unknown URL gives none, so that a scanner of URLs leaves no sessions behind.

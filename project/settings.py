@@ -195,6 +195,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Sees every answer, and knows those of a site's own views.
+    "project.web.headers.complete",
     "django.middleware.security.SecurityMiddleware",
     "project.web.static.serve",
     "project.web.compression.Pages",
@@ -267,6 +269,8 @@ CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE else "csrftoken"
 CSRF_FAILURE_VIEW = "accounts.views.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
+# On the login's own pages only (project/headers.py): a site's pages may open windows that speak to them.
+SECURE_CROSS_ORIGIN_OPENER_POLICY = None
 # The admin's messages name accounts: they stay in the session, and no cookie carries them.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 

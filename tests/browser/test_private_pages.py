@@ -222,3 +222,24 @@ def test_the_back_button_s_cache_shows_no_private_page_of_somebody_who_has_left(
     visitor.expects("entered Back-Forward Cache", r"\[object Event\]")
     assert visitor.troubles == []
     visitor.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/public/"])
+def test_a_page_that_shows_nobody_comes_back_as_it_was_and_is_live(
+    path: str, as_people_have_it: Callable[[], Visitor], site: Stack
+) -> None:
+    """From the back button's cache, with what its scripts knew; then it learns who has signed in meanwhile."""
+    visitor = as_people_have_it()
+    tab, other = visitor.open(path), visitor.open()
+    tab.page.evaluate("window.mark = 'the same page'")
+    tab.page.goto(f"{site.url}/static/favicon.svg")
+    sign_in(other)
+    tab.page.go_back(wait_until="commit")
+    tab.user("alice")
+    tab.is_live()
+    assert tab.page.evaluate("window.mark") == "the same page", tab.page.evaluate(
+        "JSON.stringify(performance.getEntriesByType('navigation')[0].notRestoredReasons)"
+    )
+    visitor.expects("entered Back-Forward Cache", r"\[object Event\]")
+    assert visitor.troubles == []
+    visitor.close()
