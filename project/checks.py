@@ -25,6 +25,10 @@ from project.gateway_settings import Declaration
 SAMPLES = re.compile(r"insecure|(?:change|replace).?(?:me|this)|secret.?key|example|placeholder|your.?(?:own|key)")
 # What people and browsers call our languages.
 LANGUAGES = {"en": "en", "zh-hans": "zh-hans", "zh": "zh-hans", "zh-cn": "zh-hans"}
+# Paths whose bodies stay small, whatever a site's own views take.
+LOGIN_PATHS = ("/login/", "/logout/", "/code/", "/password/", "/state/", "/proof/", "/receipts/", "/i18n/", "/static/")
+# Bytes. A body is held in memory as a whole.
+LARGEST_BODY = 100 * 1024 * 1024
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 
 
@@ -186,6 +190,25 @@ def site_apps(names: list[str], *, own: Iterable[str]) -> list[str]:
                 "Write the names of folders beside manage.py, with commas, such as SITE_APPS=notes,shop.",
             )
     return names
+
+
+def body_limits(written: list[str]) -> dict[str, int]:
+    """Return the largest body in bytes by the beginning of a path, as BODY_LIMITS=/notes/upload/:10M says."""
+    limits = {}
+    for limit in written:
+        path, _colon, size = limit.rpartition(":")
+        found = re.fullmatch(r"([0-9]{1,9})([KM]?)", size.upper())
+        size_in_bytes = int(found[1]) * {"": 1, "K": 1024, "M": 1024 * 1024}[found[2]] if found else 0
+        if not re.fullmatch(r"/[^/?#]+(?:/[^?#]*)?", path) or not 0 < size_in_bytes <= LARGEST_BODY:
+            env.refuse(
+                "BODY_LIMITS",
+                f"holds {limit!r}",
+                "Write the beginning of a path and a size of at most 100M, such as BODY_LIMITS=/notes/upload/:10M.",
+            )
+        if any(own.startswith(path) or path.startswith(own) for own in LOGIN_PATHS):
+            env.refuse("BODY_LIMITS", f"holds {path!r}, which the login itself answers", "Write a path of your own.")
+        limits[path] = size_in_bytes
+    return limits
 
 
 def refuse_wrong(values: Mapping[str, Any]) -> None:

@@ -274,8 +274,12 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = None
 # The admin's messages name accounts: they stay in the session, and no cookie carries them.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
-# Our largest form is a few hundred bytes.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+# Bytes. Our largest form is a few hundred.
+FORM_MAX_SIZE = 64 * 1024
+# By the beginning of a path: more for uploads to a site's own views.
+BODY_LIMITS = checks.body_limits(env.words("BODY_LIMITS"))
+# Django has one number for all paths. accounts.middleware.refuse_long_bodies has looked at the path before.
+DATA_UPLOAD_MAX_MEMORY_SIZE = max([FORM_MAX_SIZE, *BODY_LIMITS.values()])
 # A batch of delivery reports has hundreds, each of a few hundred bytes.
 RECEIPTS_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 50

@@ -7,12 +7,15 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from django.conf import settings
+
 from project import env, headers
 
 logger = logging.getLogger(__name__)
 
-# Bytes. More than any form or delivery report of ours; kept here, so that it can be refused in our own words.
-MAX_BODY = 1024 * 1024
+# Bytes. More than any form or delivery report of ours, and as much as any view of a site takes. It is kept, so that a
+# body that is too long for its path can be refused in our own words.
+MAX_BODY = max([1024 * 1024, *settings.BODY_LIMITS.values()])
 # Headers with parameters that Django reads.
 PARAMETERS = frozenset({b"accept", b"content-type"})
 # As RFC 9110, 9.1 writes them, so that everything behind this reads the same method.

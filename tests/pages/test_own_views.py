@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -25,6 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings: dict[str, Any] = {
         **PRODUCTION,
         "DJANGO_SETTINGS_MODULE": "tests.pages.own_pages.settings",
+        "BODY_LIMITS": "/upload/:3M",
     }
     with Stack(tmp_path_factory.mktemp("own"), workers=0, **settings) as stack:
         stack.user("alice", password=PASSWORD)
@@ -98,3 +100,35 @@ def test_the_policy_of_tls_goes_as_far_as_the_operator_says(tmp_path: Any) -> No
             answer = httpx.get(stack.url + path, headers={"Host": HOST, "X-Forwarded-Proto": "https"})
             said = answer.headers.get_list("Strict-Transport-Security")
             assert said == ["max-age=31536000; includeSubDomains; preload"], path
+
+
+# --- Uploads ---
+
+
+@pytest.mark.parametrize("kind", ["a file", "a body", "in chunks"])
+def test_a_path_of_ones_own_takes_what_its_limit_says(site: Stack, kind: str) -> None:
+    body = bytes(range(256)) * 4 * 1024 * 2
+    options: dict[str, Any] = {"content": body}
+    if kind == "a file":
+        options = {"files": {"file": body}}
+    if kind == "in chunks":
+        options = {"content": (body[n : n + 65536] for n in range(0, len(body), 65536))}
+    answer = httpx.post(f"{site.url}/upload/", timeout=30, **options)
+    assert answer.json() == {"size": len(body), "hash": hashlib.sha256(body).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "status"),
+    [
+        ("/upload/", 3 * 1024 * 1024, 200),
+        ("/upload/", 3 * 1024 * 1024 + 1, 400),
+        ("/elsewhere/", 64 * 1024, 200),
+        ("/elsewhere/", 64 * 1024 + 1, 400),
+        ("/login/", 64 * 1024 + 1, 400),
+        ("/code/", 2 * 1024 * 1024, 400),
+    ],
+)
+def test_a_longer_body_is_refused_and_the_login_s_stay_small(site: Stack, path: str, size: int, status: int) -> None:
+    """T-81."""
+    answer = httpx.post(site.url + path, content=b"x" * size, timeout=30)
+    assert answer.status_code == status
