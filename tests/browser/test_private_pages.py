@@ -159,6 +159,13 @@ def test_a_page_may_listen_and_decide_for_itself(visit: Callable[..., Visitor], 
     assert tab.page.url == f"{site.url}/listens/"
 
 
+def test_a_page_made_for_nobody_is_told_as_well(visit: Callable[..., Visitor], site: Stack) -> None:
+    visitor = visit(site)
+    tab, other = visitor.open("/open/"), visitor.open()
+    sign_in(other)
+    tab.says("#heard", "[alice]")
+
+
 def test_signing_out_on_a_private_page_leads_where_signing_out_leads(
     visit: Callable[..., Visitor], site: Stack
 ) -> None:

@@ -308,7 +308,7 @@ def test_what_a_sites_own_apps_need_is_installed_beside_what_latchkey_needs(clon
     done = make_in(clone, "install")
     assert done.returncode == 0, done.stderr
     assert "what your apps need (site-requirements.txt)" in done.stdout
-    python = [clone / ".venv" / "bin" / "python", "-c", "import shopping; print(shopping.version)"]
+    python = [str(clone / ".venv" / "bin" / "python"), "-c", "import shopping; print(shopping.version)"]
     assert subprocess.run(python, capture_output=True, text=True).stdout == "1.0\n"
     assert "Installing" not in make_in(clone, "install").stdout
 

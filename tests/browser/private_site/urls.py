@@ -67,5 +67,6 @@ urlpatterns += [
     path("kept/", cache_control(private=True)(login_required(page(PRIVATE)))),
     path("partly/", page(PARTLY)),
     path("listens/", login_required(page(LISTENS))),
+    path("open/", page(LISTENS)),
     path("public/", page(PUBLIC)),
 ]

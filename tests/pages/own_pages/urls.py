@@ -42,7 +42,8 @@ def person(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 def upload(request: HttpRequest) -> HttpResponse:
     """Take a file or a body, and say what came."""
-    whole = request.FILES["file"].read() if request.FILES else request.body
+    file = request.FILES.get("file")
+    whole = file.read() if file else request.body
     return JsonResponse({"size": len(whole), "hash": hashlib.sha256(whole).hexdigest()})
 
 
