@@ -40,6 +40,9 @@ broken := broken
 endif
 endif
 
+# Of a site's own apps, if it has a file of them.
+site := $(if $(wildcard site-requirements.txt),$(VENV)/site.stamp)
+
 .PHONY: help run user install test test-fast test-all chaos timing fuzz scan audit bench bench-smoke profile check format lock upgrade messages pictures clean chromium wrk broken
 .NOTPARALLEL:
 
@@ -54,12 +57,12 @@ user: install ## Make an account; NAME=alice MOBILE=13800138000 STAFF=1 SUPERUSE
 		$(if $(call said,MOBILE),--mobile=$(call quoted,MOBILE)) \
 		$(if $(filter 1,$(call said,STAFF)),--staff) $(if $(filter 1,$(call said,SUPERUSER)),--superuser)
 
-install: $(VENV)/runtime.stamp $(catalogues) ## Prepare what `make run` needs, and start nothing
+install: $(VENV)/runtime.stamp $(site) $(catalogues) ## Prepare what `make run` needs, and start nothing
 
-test: chromium $(VENV)/dev.stamp $(catalogues) ## Run the tests, in a browser as well; `make test tests/accounts` for a part
+test: chromium $(VENV)/dev.stamp $(site) $(catalogues) ## Run the tests, in a browser as well; `make test tests/accounts` for a part
 	@$(py) -m pytest $(spread) $(if $(FILE),,-m "not long") $(ARGS) $(FILE)
 
-test-fast: $(VENV)/dev.stamp $(catalogues) ## Run the tests that need no browser
+test-fast: $(VENV)/dev.stamp $(site) $(catalogues) ## Run the tests that need no browser
 	@$(py) -m pytest $(spread) -m "not browser and not long" $(ARGS) $(FILE)
 
 test-all: chromium wrk $(VENV)/dev.stamp $(catalogues) ## Run what `make test` leaves out: what is long, the other Pythons, bench-smoke
@@ -155,6 +158,10 @@ $(VENV)/runtime.stamp: requirements.lock $(broken) | $(VENV)/made.stamp
 $(VENV)/dev.stamp: requirements-dev.lock $(broken) | $(VENV)/made.stamp
 	@bin/install-lock $(VENV) requirements-dev.lock "what its tests and checks need into $(VENV)" 150
 	@touch $(VENV)/runtime.stamp $@
+
+$(VENV)/site.stamp: site-requirements.txt $(VENV)/runtime.stamp
+	@bin/install-site $(VENV) site-requirements.txt requirements.lock
+	@touch $@
 
 %.mo: %.po | $(VENV)/runtime.stamp
 	@$(py) -m babel.messages.frontend -q compile -D django -i $< -o $@

@@ -13,6 +13,6 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the daily upkeep with Huey, and what is to be done when a user signs in or is changed."""
-        from accounts import periodic  # noqa: F401
+        from accounts import periodic, signals  # noqa: F401
         from accounts.live import revocation  # noqa: F401
         from accounts.passwords import reauthentication  # noqa: F401

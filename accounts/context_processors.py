@@ -11,8 +11,10 @@ from django.utils.translation import get_language_info
 
 from accounts.live.state import SOCKET, State, browser_of_request, state_of_request
 from accounts.sessions import browser_id, ended_visitor
+from project import site_apps
+from project.web import headers
 
-# The sockets of pages that show more than the shared one, by URL name.
+# The sockets of pages that show more than the shared one, by URL name. A site's own: project/site_apps.py.
 SOCKETS = {"dev_phone": "/ws/dev/phone/", "dev_queue": "/ws/dev/queue/"}
 
 
@@ -42,13 +44,21 @@ def _languages() -> list[tuple[str, str]]:
 
 
 def _state(request: HttpRequest) -> State:
+    """Return the state, and note whether it shows a person, which decides whether a browser may keep the page."""
+    state = _planted_state(request)
+    headers.shows(request, person=bool(state.username or state.delivery or state.wait))
+    return state
+
+
+def _planted_state(request: HttpRequest) -> State:
     """Return the state, and give the session a browser id, which the socket of the page needs.
 
     A page for an unknown URL gives none, so that a scanner of URLs leaves no sessions behind.
     """
     if request.resolver_match is None:
         return state_of_request(request)
-    socket = SOCKETS.get(request.resolver_match.url_name or "", SOCKET)
+    name = request.resolver_match.url_name or ""
+    socket = SOCKETS.get(name) or site_apps.sockets().get(name, SOCKET)
     if browser_id.of(request.session) is None:
         browser_of_request(request)
         if not ended_visitor(request):

@@ -99,14 +99,20 @@ def refuse_long_bodies(get_response: Callable[[HttpRequest], HttpResponse]) -> C
 
     def middleware(request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        reports = request.path.startswith("/receipts/")
-        most = settings.RECEIPTS_MAX_MEMORY_SIZE if reports else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if length.isdecimal() and int(length) > most:
+        if length.isdecimal() and int(length) > _most(request.path):
             logger.info("%s %s: not readable: %s bytes", request.method, request.path, length)
             return responses.unreadable(request)
         return get_response(request)
 
     return middleware
+
+
+def _most(path: str) -> int:
+    """Return how many bytes a body for this path may have. Of a site's own limits the longest path counts."""
+    if path.startswith("/receipts/"):
+        return settings.RECEIPTS_MAX_MEMORY_SIZE
+    limit = max((start for start in settings.BODY_LIMITS if path.startswith(start)), key=len, default="")
+    return settings.BODY_LIMITS.get(limit, settings.FORM_MAX_SIZE)
 
 
 def _away(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,6 +27,10 @@ from project.gateway_settings import Declaration
 SAMPLES = re.compile(r"insecure|(?:change|replace).?(?:me|this)|secret.?key|example|placeholder|your.?(?:own|key)")
 # What people and browsers call our languages.
 LANGUAGES = {"en": "en", "zh-hans": "zh-hans", "zh": "zh-hans", "zh-cn": "zh-hans"}
+# Paths whose bodies stay small, whatever a site's own views take.
+LOGIN_PATHS = ("/login/", "/logout/", "/code/", "/password/", "/state/", "/proof/", "/receipts/", "/i18n/", "/static/")
+# Bytes. A body is held in memory as a whole.
+LARGEST_BODY = 100 * 1024 * 1024
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 
 
@@ -171,6 +176,41 @@ def language(written: str) -> str:
     """Return a language that the pages are in, by Django's name for it."""
     name = LANGUAGES.get(written.lower().replace("_", "-"))
     return name or env.refuse("LANGUAGE_CODE", f"is {written!r}", "Write LANGUAGE_CODE=en or LANGUAGE_CODE=zh-hans.")
+
+
+def site_apps(names: list[str], *, own: Iterable[str]) -> list[str]:
+    """Return the site's own Django apps: packages that can be imported, or the paths of their AppConfig classes."""
+    for name in names:
+        package = name.partition(".")[0]
+        if package in own:
+            env.refuse("SITE_APPS", f"names {name!r}, which is Latchkey's own", "Give your app another name.")
+        # What a path names inside of its package is for Django to find.
+        if not re.fullmatch(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*", name) or find_spec(package) is None:
+            env.refuse(
+                "SITE_APPS",
+                f"names {name!r}, which is no Python package here",
+                "Write the names of folders beside manage.py, with commas, such as SITE_APPS=notes,shop.",
+            )
+    return names
+
+
+def body_limits(written: list[str]) -> dict[str, int]:
+    """Return the largest body in bytes by the beginning of a path, as BODY_LIMITS=/notes/upload/:10M says."""
+    limits = {}
+    for limit in written:
+        path, _colon, size = limit.rpartition(":")
+        found = re.fullmatch(r"([0-9]{1,9})([KM]?)", size.upper())
+        size_in_bytes = int(found[1]) * {"": 1, "K": 1024, "M": 1024 * 1024}[found[2]] if found else 0
+        if not re.fullmatch(r"/[^/?#]+(?:/[^?#]*)?", path) or not 0 < size_in_bytes <= LARGEST_BODY:
+            env.refuse(
+                "BODY_LIMITS",
+                f"holds {limit!r}",
+                "Write the beginning of a path and a size of at most 100M, such as BODY_LIMITS=/notes/upload/:10M.",
+            )
+        if any(own.startswith(path) or path.startswith(own) for own in LOGIN_PATHS):
+            env.refuse("BODY_LIMITS", f"holds {path!r}, which the login itself answers", "Write a path of your own.")
+        limits[path] = size_in_bytes
+    return limits
 
 
 def refuse_wrong(values: Mapping[str, Any]) -> None:

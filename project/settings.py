@@ -198,7 +198,11 @@ PASSWORD_MIN_LENGTH = env.number("PASSWORD_MIN_LENGTH", 15, least=8, most=64)
 
 # --- Django ---
 
+# Apps of a site's own, with their urls.py and routing.py if they have them: project/site_apps.py.
+SITE_APPS = checks.site_apps(env.words("SITE_APPS"), own=("accounts", "home", "project", "tasks"))
 INSTALLED_APPS = [
+    # First, so that their templates and static files replace ours of the same name.
+    *SITE_APPS,
     # Its `runserver` serves sockets as well. Everything else starts in half the time without Twisted.
     *(["daphne"] if "runserver" in sys.argv else []),
     "project.admin.AdminConfig",
@@ -218,6 +222,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Sees every answer, and knows those of a site's own views.
+    "project.web.headers.complete",
     "django.middleware.security.SecurityMiddleware",
     "project.web.static.serve",
     "project.web.compression.Pages",
@@ -294,11 +300,17 @@ CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE else "csrftoken"
 CSRF_FAILURE_VIEW = "accounts.views.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
+# On the login's own pages only (project/headers.py): a site's pages may open windows that speak to them.
+SECURE_CROSS_ORIGIN_OPENER_POLICY = None
 # The admin's messages name accounts: they stay in the session, and no cookie carries them.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
-# Our largest form is a few hundred bytes.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+# Bytes. Our largest form is a few hundred.
+FORM_MAX_SIZE = 64 * 1024
+# By the beginning of a path: more for uploads to a site's own views.
+BODY_LIMITS = checks.body_limits(env.words("BODY_LIMITS"))
+# Django has one number for all paths. accounts.middleware.refuse_long_bodies has looked at the path before.
+DATA_UPLOAD_MAX_MEMORY_SIZE = max([FORM_MAX_SIZE, *BODY_LIMITS.values()])
 # A batch of delivery reports has hundreds, each of a few hundred bytes.
 RECEIPTS_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 50

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 
-from project.web import branding
+from project import site_apps
+from project.web import branding, headers
 
 # Django's own view reads the form for its token. It fails when the body is what could not be read.
 handler400 = "accounts.responses.unreadable"
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("home.urls")),
     path("", include("accounts.urls")),
     path("", include("tasks.urls")),
@@ -21,3 +22,6 @@ urlpatterns = [
 ]
 if settings.ADMIN:
     urlpatterns.append(path("admin/", admin.site.urls))
+# What comes behind this line is the site's: its answers have no headers but their own.
+headers.own(urlpatterns)
+urlpatterns += site_apps.urlpatterns()

@@ -95,8 +95,8 @@
     due = Date.now() + spread(Math.max(pause, 1000 * (xhr.status === 503 && xhr.getResponseHeader("Retry-After"))));
   });
   document.addEventListener("visibilitychange", () => document.hidden || poll());
-  // A page from the back button's cache may show somebody who has left.
-  addEventListener("pageshow", (event) => event.persisted && location.reload());
+  // A page from the back button's cache may show somebody who has left, and its socket is gone.
+  addEventListener("pageshow", ({ persisted }) => persisted && ($("#account")?.dataset.user ? location.reload() : hangUp()));
 
   // The server owns the countdown and sends each number. When one is overdue the seconds go on here: no number stands
   // still, and the button comes back.

@@ -1,4 +1,4 @@
-"""The ASGI wrapper around the HTTP application: cleans each request and completes the headers of each answer."""
+"""The ASGI wrapper around the HTTP application: cleans each request, and answers when nobody else does."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from project import env
-from project.server import headers
+from django.conf import settings
+
+from project import env, headers
 
 logger = logging.getLogger(__name__)
 
-# Bytes. More than any form or delivery report of ours; kept here, so that it can be refused in our own words.
-MAX_BODY = 1024 * 1024
+# Bytes. More than any form or delivery report of ours, and as much as any view of a site takes. It is kept, so that a
+# body that is too long for its path can be refused in our own words.
+MAX_BODY = max([1024 * 1024, *settings.BODY_LIMITS.values()])
 # Headers with parameters that Django reads.
 PARAMETERS = frozenset({b"accept", b"content-type"})
 # As RFC 9110, 9.1 writes them, so that everything behind this reads the same method.
@@ -45,7 +47,7 @@ class AsgiWrapper:
         await self._answer(clean, receive, send)
 
     async def _answer(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Run the application, with every header on what it says, and with words of ours if it breaks."""
+        """Run the application, and answer with words of ours if it breaks. Other headers are each answer's own."""
         secure = headers.is_secure(scope["scheme"], dict(scope["headers"]).get(b"x-forwarded-proto"))
         begun = False
 
@@ -53,8 +55,7 @@ class AsgiWrapper:
             nonlocal begun
             if event["type"] == "http.response.start":
                 begun = True
-                full = headers.complete(list(event["headers"]), status=event["status"], secure=secure)
-                event = {**event, "headers": full}
+                event = {**event, "headers": headers.with_hsts(list(event["headers"]), secure=secure)}
             await send(event)
 
         try:
@@ -94,6 +95,6 @@ class ThisMachineOnly:
 async def say(send: Any, status: int, words: str, **more: bytes) -> None:
     """Answer in plain words, where no page can be made, with more headers by their names."""
     own = [(b"content-type", b"text/plain; charset=utf-8"), *((name.encode(), value) for name, value in more.items())]
-    full = headers.complete(own, status=status, secure=False)
+    full = headers.complete(own, status=status)
     await send({"type": "http.response.start", "status": status, "headers": full})
     await send({"type": "http.response.body", "body": f"{words}\n".encode()})

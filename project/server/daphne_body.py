@@ -2,7 +2,7 @@
 
 daphne keeps every byte of a body until the last has come. It has no setting for the class of its requests.
 
-Saves: the memory of any body beyond 1 MB, and a tenth of the time of a POST, which Twisted would parse for nobody.
+Saves: the memory of any body beyond MAX_BODY, and a tenth of the time of a POST, which Twisted would parse for nobody.
 Breaks if: Twisted renames `handleContentChunk` or `parseCookies`, or `http.Request` takes no `parsePOSTFormSubmission`.
 Held by tests/project/test_hooks.py.
 """
@@ -16,7 +16,7 @@ from daphne import http_protocol
 from project.server.asgi_wrapper import MAX_BODY
 
 # Bytes. A client that has sent so much does not wait for an answer: its connection is closed.
-MAX_READ = 16 * 1024 * 1024
+MAX_READ = MAX_BODY + 15 * 1024 * 1024
 
 
 class Request(http_protocol.WebRequest):  # type: ignore[misc]

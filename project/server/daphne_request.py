@@ -15,7 +15,8 @@ from typing import Any
 from daphne import http_protocol
 from twisted.web.http_headers import Headers
 
-from project.server import daphne_body, headers
+from project import headers
+from project.server import daphne_body
 
 # Seconds in which a request must be whole, from its first line on, unless --http-timeout says how many.
 RECEIVE_SECONDS = 30
@@ -87,9 +88,8 @@ class Request(daphne_body.Request):
             self.finish()
             return
         forwarded = self.requestHeaders.getRawHeaders(b"x-forwarded-proto", [b""])[-1]
-        said = headers.complete(
-            [(b"content-type", b"text/plain; charset=utf-8")],
-            status=status,
+        said = headers.with_hsts(
+            headers.complete([(b"content-type", b"text/plain; charset=utf-8")], status=status),
             secure=headers.is_secure("https" if self.isSecure() else "http", forwarded),
         )
         self.handle_reply({"type": "http.response.start", "status": status, "headers": said})

@@ -45,7 +45,9 @@ BUNDLES = {
         *("latchkey.js", "title.js", "sign-in.js"),
     ),
     # Under a name that is not ours, for a site that has its own.
-    "page.css": ("latchkey.css",),
+    "page.css": ("leaves.css", "latchkey.css"),
+    # In front of it: a site's own base template takes leaves.css alone.
+    "latchkey.css": ("leaves.css", "latchkey.css"),
 }
 # The stylesheet by both its names: it ends with the site's colour.
 SHEETS = {"latchkey.css", "page.css"}

@@ -28,11 +28,11 @@ from tasks import delivery
 from tasks.delivery import transitions
 from tasks.gateways import Answer, Outcome, Reason
 from tasks.models import Attempt, Delivery, State
-from tests.support import stack as stacks
+from tests.support import own_sites
 from tests.support.numbers import number
+from tests.support.own_sites import listings
 from tests.support.stack import ROOT, Stack
 from tests.tools import settings_reference
-from tests.tools.catalogue import compile_catalogue
 from tests.tools.settings_reference import EXAMPLE, SETTING, settings_read
 
 if TYPE_CHECKING:
@@ -62,11 +62,6 @@ def code(page: Path) -> list[str]:
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     rest = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     return [*blocks, *re.findall(r"`([^`\n]+)`", rest)]
-
-
-def listings(page: Path) -> Iterator[tuple[str, str]]:
-    """Return every file that a page shows in full: its name stands in a line of its own before it."""
-    yield from re.findall(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 # --- Settings ---
@@ -287,47 +282,9 @@ def test_the_table_of_answers_says_what_the_code_does(settings: Settings) -> Non
 
 @pytest.fixture(scope="module")
 def own_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A clone with two apps of one's own, made as docs/own-site.md and docs/tutorial.md say."""
-    compile_catalogue()
-    clone = tmp_path_factory.mktemp("clone")
-    for name in ("accounts", "home", "project", "tasks", "templates", "static", "locale"):
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("asgi.py", "manage.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, clone / name)
-    patch = pytest.MonkeyPatch()
-    patch.setattr(stacks, "ROOT", clone)
-    stack = Stack(clone / "var", **stacks.REAL)
-    added = []
-    for app, page in (("notes", ROOT / "docs" / "own-site.md"), ("guestbook", ROOT / "docs" / "tutorial.md")):
-        said = page.read_text()
-        assert f"manage.py startapp {app}\n" in said, "or this test means nothing"
-        stack.manage("startapp", app)
-        # A file that is shown a second time has been changed.
-        for name, text in listings(page):
-            path = clone / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        added.append(f'path("", include("{app}.urls"))')
-        assert f'Add `"{app}"` to `INSTALLED_APPS`' in said, "or this test means nothing"
-        assert f"`{added[-1]}`" in said, "or this test means nothing"
-    (clone / "templates/notes/other.html").write_text('{% extends "notes/base.html" %}\n')
-    for name, before, after in (
-        ("project/settings.py", '    "home",\n', '    "home",\n    "notes",\n    "guestbook",\n'),
-        ("project/urls.py", "urlpatterns = [\n", f"urlpatterns = [\n    {added[0]},\n    {added[1]},\n"),
-        # A second page, with the base template of one's own.
-        ("notes/urls.py", "urlpatterns = [", 'urlpatterns = [path("other/", views.other), '),
-        (
-            "notes/views.py",
-            "@login_required",
-            'def other(request):\n    return render(request, "notes/other.html")\n\n\n@login_required',
-        ),
-    ):
-        text = (clone / name).read_text()
-        assert text.count(before) == 1, name
-        (clone / name).write_text(text.replace(before, after))
-    with stack:
+    """A clone with two apps of one's own."""
+    with own_sites.made_as_documented(tmp_path_factory.mktemp("clone")) as stack:
         yield stack
-    patch.undo()
 
 
 def test_a_page_of_ones_own_sends_strangers_to_the_login_and_lets_them_in_after_it(own_site: Stack) -> None:
@@ -345,7 +302,21 @@ def test_a_page_of_ones_own_sends_strangers_to_the_login_and_lets_them_in_after_
     assert f"Notes of {person.username}" in page
     # The header is Latchkey's, and live.
     assert f'data-user="{person.username}"' in page
-    assert 'ws-connect="/ws/"' in page
+    assert 'ws-connect="/ws/notes/"' in page
+
+
+def test_a_socket_of_ones_own_shows_what_its_app_knows_and_hears_of_changes(own_site: Stack) -> None:
+    person = own_site.person()
+    own_site.user("olive", password="correct horse battery")
+    person.login("olive", "correct horse battery")
+    tab = person.open("/ws/notes/")
+    before = int(tab.wait_for("members")["text"].removeprefix("Members: "))
+    # A process of its own: the signal's receiver pushes from there.
+    own_site.user("peter", password="correct horse battery")
+    # Sooner than the page is read again anyway.
+    tab.drain(4)
+    assert tab.leaves["members"]["text"] == f"Members: {before + 1}"
+    tab.close()
 
 
 def test_the_tutorial_ends_with_a_page_that_asks_who_is_there_and_is_live(own_site: Stack) -> None:

@@ -194,7 +194,7 @@ def test_every_answer_is_locked_down(stack: Stack, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/login/", "/state/", "/healthz", "/readyz", "/dev/phone/", "/dev/queue/", "/dev/phone/messages.json"]
+    "path", ["/login/", "/state/", "/healthz", "/readyz", "/dev/phone/", "/dev/queue/", "/dev/phone/messages.json"]
 )
 def test_nothing_private_stays_in_a_cache(stack: Stack, path: str) -> None:
     """T-39: the back button, or the next visitor of a shared proxy."""
@@ -202,6 +202,11 @@ def test_nothing_private_stays_in_a_cache(stack: Stack, path: str) -> None:
     assert answer.status_code == 200
     assert "no-store" in answer.headers["Cache-Control"]
     assert "private" in answer.headers["Cache-Control"]
+
+
+def test_the_home_page_of_nobody_is_kept_by_this_browser_alone(stack: Stack) -> None:
+    """T-90: it has a token in it. The back button need not load it again."""
+    assert stack.person().get("/").headers["Cache-Control"] == "no-cache, private"
 
 
 @pytest.mark.parametrize("path", ["/code/", "/login/", "/login/code/", "/logout/"])

@@ -9,7 +9,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -345,3 +347,75 @@ def test_the_locks_name_no_place_to_fetch_from() -> None:
 def test_the_helpers_can_be_run() -> None:
     for helper in [*BASE_DIR.joinpath("bin").iterdir(), BASE_DIR / ".ci" / "run"]:
         assert os.access(helper, os.X_OK), helper
+
+
+# --- What a site's own apps need ---
+
+
+def wheel(folder: Path, name: str, version: str) -> None:
+    """Write a wheel with one module in it, which pip can install without an index."""
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
+        file.writestr(f"{name}.py", f"version = {version!r}\n")
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{info}/RECORD", "")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clone whose environment is there, as if what Latchkey needs had just been installed."""
+    clone = tmp_path_factory.mktemp("clone")
+    shutil.copytree(BASE_DIR / "bin", clone / "bin")
+    for name in ("Makefile", ".gitignore", "requirements.lock", "requirements-dev.lock"):
+        shutil.copy(BASE_DIR / name, clone)
+    done = subprocess.run([sys.executable, "-m", "venv", clone / ".venv"], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("this Python has no venv")
+    for stamp in ("made.stamp", "runtime.stamp"):
+        clone.joinpath(".venv", stamp).touch()
+    return clone
+
+
+def make_in(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Say `make ...` in the clone, with no index of packages."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(clone), "LANG": "C.UTF-8", "PIP_NO_INDEX": "1"}
+    return subprocess.run(
+        ["make", "--no-print-directory", *words], cwd=clone, env=environment, capture_output=True, text=True
+    )
+
+
+def test_what_a_sites_own_apps_need_is_installed_beside_what_latchkey_needs(clone: Path) -> None:
+    """With `make install`, once; again when the file has changed; never by a clone that has none."""
+    assert make_in(clone, "install").returncode == 0
+    assert not clone.joinpath(".venv", "site.stamp").exists()
+    wheel(clone, "shopping", "1.0")
+    requirements = clone / "site-requirements.txt"
+    requirements.write_text("./shopping-1.0-py3-none-any.whl\n")
+    done = make_in(clone, "install")
+    assert done.returncode == 0, done.stderr
+    assert "what your apps need (site-requirements.txt)" in done.stdout
+    python = [str(clone / ".venv" / "bin" / "python"), "-c", "import shopping; print(shopping.version)"]
+    assert subprocess.run(python, capture_output=True, text=True).stdout == "1.0\n"
+    assert "Installing" not in make_in(clone, "install").stdout
+
+    wheel(clone, "shopping", "2.0")
+    requirements.write_text("./shopping-2.0-py3-none-any.whl\n")
+    os.utime(requirements, (time.time() + 5,) * 2)
+    assert make_in(clone, "install").returncode == 0
+    assert subprocess.run(python, capture_output=True, text=True).stdout == "2.0\n"
+
+
+def test_a_sites_own_apps_cannot_change_a_version_that_latchkey_needs(clone: Path) -> None:
+    wheel(clone, "django", "1.0")
+    requirements = clone / "site-requirements.txt"
+    requirements.write_text("./django-1.0-py3-none-any.whl\n")
+    os.utime(requirements, (time.time() + 10,) * 2)
+    done = make_in(clone, "install")
+    assert done.returncode != 0
+    assert f"django=={pins('requirements.lock')['django']}" in done.stderr
+    requirements.unlink()
+
+
+def test_what_a_site_needs_is_no_part_of_our_repository() -> None:
+    assert "/site-requirements.txt" in BASE_DIR.joinpath(".gitignore").read_text().splitlines()

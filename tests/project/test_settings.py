@@ -59,6 +59,18 @@ WRONG = [
     ({**PRODUCTION, "ALLOWED_HOSTS": "https://login.example.org"}, "ALLOWED_HOSTS", "without scheme"),
     ({**PRODUCTION, "ALLOWED_HOSTS": "login.example.org:443"}, "ALLOWED_HOSTS", "without scheme"),
     ({**PRODUCTION, "HSTS_PRELOAD": "1"}, "HSTS_PRELOAD", "HSTS_SUBDOMAINS=1"),
+    ({**PRODUCTION, "SITE_APPS": "no_such_app"}, "SITE_APPS", "beside manage.py"),
+    ({**PRODUCTION, "SITE_APPS": "./notes"}, "SITE_APPS", "beside manage.py"),
+    ({**PRODUCTION, "SITE_APPS": "no_such_app.apps.NotesConfig"}, "SITE_APPS", "beside manage.py"),
+    ({**PRODUCTION, "SITE_APPS": "accounts"}, "SITE_APPS", "another name"),
+    *(
+        ({**PRODUCTION, "BODY_LIMITS": limit}, "BODY_LIMITS", "BODY_LIMITS=/notes/upload/:10M")
+        for limit in ("/", "/notes/", "10M", "/:10M", "notes/:10M", "/notes/:0", "/notes/:10G", "/notes/:101M", "//:1M")
+    ),
+    *(
+        ({**PRODUCTION, "BODY_LIMITS": limit}, "BODY_LIMITS", "a path of your own")
+        for limit in ("/login/:1M", "/login/code/:1M", "/log:1M", "/receipts/twilio/:5M", "/i18n/:1M")
+    ),
     ({"DEBUG": "maybe"}, "DEBUG", "DEBUG=1"),
     ({"PORT": "http"}, "PORT", "PORT=8000"),
     ({"PORT": "0"}, "PORT", "from 1 to 65535"),

@@ -1,0 +1,1 @@
+"""A site with pages that only their visitor may read, marked as docs/own-site.md has it."""

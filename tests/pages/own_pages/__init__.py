@@ -1,0 +1,1 @@
+"""A site with views of its own, which say what they like."""
