@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.utils.translation import get_language_info
+from django.utils.translation import get_language_info, ngettext
 
 from accounts.live.state import SOCKET, State, browser_of_request, state_of_request
 from accounts.sessions import browser_id, ended_visitor
@@ -30,6 +30,8 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "csrf_cookie_name": settings.CSRF_COOKIE_NAME,
         "proof": "submit" if settings.ALTCHA == "always" else "",
         "languages": _languages(),
+        # Called by the templates that show it.
+        "keep_signed_in": _keep_signed_in,
         # For the leaves (live.html). A variable that is missing costs a template four exceptions each time.
         "prefix": "",
         "oob": False,
@@ -41,6 +43,13 @@ def page(request: HttpRequest) -> dict[str, Any]:
 def _languages() -> list[tuple[str, str]]:
     """Return the site's languages, each with its name in itself."""
     return [(code, get_language_info(code)["name_local"]) for code, _ in settings.LANGUAGES]
+
+
+def _keep_signed_in() -> str:
+    """Return the words beside the tick that keeps a sign-in."""
+    days = settings.REMEMBERED_DAYS
+    words = ngettext("Keep me signed in for %(days)d day", "Keep me signed in for %(days)d days", days)
+    return words % {"days": days}
 
 
 def _state(request: HttpRequest) -> State:

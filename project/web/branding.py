@@ -35,9 +35,10 @@ class Branding:
     icp_number: str
     icp_register: str
     has_links: bool
-    # Whether a first sign-in makes an account, and for how many days a sign-in can be kept.
+    # Whether the site has a folder of its own, in which site_head.html may be.
+    has_folder: bool
+    # Whether a first sign-in makes an account.
     sign_up: bool
-    remembered_days: int
 
 
 @cache
@@ -60,8 +61,8 @@ def current() -> Branding:
         icp_number=settings.ICP_NUMBER,
         icp_register=ICP_REGISTER,
         has_links=any((settings.TERMS_URL, settings.PRIVACY_URL, settings.SUPPORT_URL, settings.ICP_NUMBER)),
+        has_folder=settings.SITE_DIR is not None,
         sign_up=settings.SIGN_UP,
-        remembered_days=settings.REMEMBERED_DAYS,
     )
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
 from django.template import Library
 
-from project.web.branding import Branding, current
+from project.web.branding import current
 
 register = Library()
 
 
 @register.simple_tag
-def get_branding() -> Branding:
-    """Return the site's name, pictures and links."""
-    return current()
+@cache
+def get_branding() -> dict[str, Any]:
+    """Return the site's name, pictures and links. A dict: a template looks there first, and for an attribute last."""
+    return asdict(current())

@@ -168,7 +168,7 @@ def is_ours(name: str) -> bool:
 
 def _path(name: str) -> Path | None:
     if settings.SITE_MARK and name == f"mark{settings.SITE_MARK.suffix}":
-        return settings.SITE_MARK
+        return settings.SITE_MARK if settings.SITE_MARK.is_file() else None
     # Without the admin (ADMIN=0), its files are not served either.
     hidden = name.startswith("admin/") and not settings.ADMIN
     found = finders.find(name) if NAME.fullmatch(name) and not hidden else None
