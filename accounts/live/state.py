@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.phone_numbers import masked
 from accounts.sessions import SessionStore, browser_id, ended_visitor, has_ended, visitor
 from tasks import delivery
-from tasks.delivery import MAX_ATTEMPTS, delivery_times
+from tasks.delivery import delivery_times
 from tasks.models import Delivery
 from tasks.models import State as DeliveryState
 
@@ -51,7 +51,6 @@ class State:
     # A delivery's state, empty when this browser has asked for nothing yet.
     delivery: str = ""
     attempt: int = 0
-    max_attempts: int = MAX_ATTEMPTS
     # Masked.
     mobile: str = ""
     # Why it failed: a tasks.gateways.Reason. Why it expired: SENT or GUESSED, empty when it was never sent.
