@@ -318,6 +318,7 @@ def test_a_site_with_only_a_name_has_its_first_letter_and_one_that_makes_no_acco
     home = person.get("/")
     assert (home.status_code, home.headers["Location"]) == (302, "/login/")
     assert '<a class="brand" href="/login/">' in page
+    assert ">Continue</a>" not in page, "there is nowhere to go on to"
 
 
 def test_a_site_of_its_own_picture_has_it_everywhere(make_stack: Callable[..., Stack], tmp_path: Path) -> None:
