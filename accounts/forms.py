@@ -130,8 +130,8 @@ class CodeRequestForm(ProvenForm):
     # The masked number is read before it is needed.
     field_order = ("number", "same", "mobile", "purpose")
 
-    def __init__(self, data: Mapping[str, Any], *, known: Callable[[], list[str]]) -> None:
-        """Take the fields, and what returns the numbers (E.164) that may be meant by a masked one."""
+    def __init__(self, data: Mapping[str, Any], *, known: Callable[[], list[str]] = list) -> None:
+        """Take the fields, and what returns the numbers (E.164) that may be meant by a masked one: none by default."""
         super().__init__(data)
         self._known = known
 

@@ -488,7 +488,7 @@ def test_who_came_by_a_code_sets_a_password_within_five_minutes_of_it(site: Stac
     age(site, person, 61.0)
     shown = person.get("/password/").text
     assert 'name="new"' not in shown
-    assert 'href="/login/?next=/password/"' in shown
+    assert 'href="/login/?again=1&amp;next=/password/"' in shown
 
     owner = by_code(site, mobile)
     answer = person.post("/password/", new=NEW)

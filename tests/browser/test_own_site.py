@@ -42,7 +42,7 @@ def test_a_page_of_ones_own_says_one_thing_at_a_time(visit: Callable[..., Visito
     tab.shows("sent", 1)
     shown = tab("body").inner_text()
     assert "Sent" in shown
-    assert "Resend in" in shown
+    assert "Resend code in" in shown
     for other in ("Accepted", "Delivered", "Connecting", "Connection lost"):
         assert other not in shown, other
     visitor.shot(tab, "own-site-sent")

@@ -91,7 +91,7 @@ def test_a_private_page_shows_its_own_to_whoever_signs_in_instead(visit: Callabl
     """T-39: without a sign-out in between."""
     visitor = visit(site)
     tab, other = two_tabs(visitor, "/private/")
-    other.go("/login/")
+    other.go("/login/?again=1")
     visitor.context.clear_cookies(name="username")
     other.page.evaluate("fetch('/login/')")
     other.login("bobby", PASSWORD)

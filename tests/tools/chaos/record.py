@@ -30,6 +30,7 @@ class Row:
     created_at: float
     resend_at: float
     used: bool = False
+    guesses: int = 0
     # When it was first seen in a state that is final.
     ended_at: float | None = None
 

@@ -28,6 +28,8 @@ LOOK = 0.25
 SLACK = 8.0
 # Seconds that must have gone by after the healing before anybody may call it a day.
 QUIET = 2.0
+# The site's SMS_MAX_TRIES, by default.
+MAX_TRIES = 5
 
 
 def run(plan: Plan, folder: Path) -> tuple[Record, list[str]]:
@@ -118,7 +120,7 @@ class Watch:
         self.record.tabs = list(self._worst.values())
 
     def _compare(self, tab: OpenTab, rows: list[Row], now: float) -> bool:
-        table = self._table(tab, rows)
+        table = self._table(tab, rows, now)
         shown = tab.shown or ("nothing yet", 0)
         since = self._since.setdefault(tab.name, now)
         if shown == table:
@@ -129,11 +131,15 @@ class Watch:
             self._worst[tab.name] = Tab(tab.name, behind, shown, table)
         return shown == table
 
-    def _table(self, tab: OpenTab, rows: list[Row]) -> tuple[str, int]:
+    def _table(self, tab: OpenTab, rows: list[Row], now: float) -> tuple[str, int]:
         """Return what the page of this browser must show now."""
         browser = self.site.browser(tab.visitor.person.http.cookies.get("sessionid"))
         mine = [row for row in rows if row.browser == browser]
         if not mine:
             return "", 0
         newest = max(mine, key=lambda row: row.created_at)
-        return "" if newest.used else newest.state, newest.attempts + (newest.state == "retrying")
+        # A code that was sent, and is too old or was guessed at too often, works no more, and the page says so.
+        is_sent = newest.state in {"sent", "delivered", "unknown"}
+        is_dead = now - newest.created_at >= self.site.plan.ttl or newest.guesses >= MAX_TRIES
+        state = "expired" if is_sent and is_dead else newest.state
+        return "" if newest.used else state, newest.attempts + (newest.state == "retrying")

@@ -178,6 +178,7 @@ class Site:
                 created_at=unix(row["created_at"]),
                 resend_at=unix(row["resend_at"]),
                 used=row["used_at"] is not None,
+                guesses=row["guesses"],
             )
             for row in self.ask("SELECT * FROM tasks_delivery ORDER BY created_at")
         ]
