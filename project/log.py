@@ -80,6 +80,21 @@ def configure(logging_settings: dict[str, Any]) -> None:
     Line.secrets = tuple(secret for secret in secrets if len(secret) >= LEAST_SECRET)
     logging.setLogRecordFactory(Line)
     logging.config.dictConfig(logging_settings)
+    WorkerLogger.format = logging_settings["formatters"]["line"]["format"]
+    # It is there already: Huey makes it when it is imported.
+    logging.getLogger("huey").__class__ = WorkerLogger
+
+
+class WorkerLogger(logging.Logger):
+    """The logger of Huey, to which `huey_consumer` adds a handler with a format of its own."""
+
+    # That of all other lines.
+    format = ""
+
+    def addHandler(self, hdlr: logging.Handler) -> None:  # noqa: N802  (the library's name)
+        """Have a handler write its lines as all others are written."""
+        hdlr.setFormatter(logging.Formatter(self.format))
+        super().addHandler(hdlr)
 
 
 class Expected(Exception):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from project import log
+from tests.support.numbers import number
 from tests.support.stack import ROOT
 
 if TYPE_CHECKING:
@@ -81,3 +82,13 @@ logging.getLogger('accounts.x').warning('code refused: %s, %08x', 'redis READONL
     lines = logged(stack, code)
     assert lines[log.LINES_AT_ONCE] == "WARNING accounts.x: code refused: redis READONLY, 00000001"
     assert len(lines) == log.LINES_AT_ONCE + 2
+
+
+def test_every_line_of_a_worker_has_the_same_format(stack: Stack) -> None:
+    """Huey's own as well: it gives itself a handler, with a format of its own."""
+    stack.person().ask(number())
+    stack.wait_for_state("sent")
+    lines = [line for line in stack.workers[0].text().splitlines() if not line.startswith("    ")]
+    assert [line for line in lines if " huey" in line], "or this test means nothing"
+    ours = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+: .+")
+    assert [line for line in lines if not ours.fullmatch(line)] == []
