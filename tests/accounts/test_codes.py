@@ -650,6 +650,25 @@ def test_no_answer_tells_the_code_or_the_number(stack: Stack) -> None:
         assert mobile not in re.sub(r"[ .()\-]", "", text), where
 
 
+def test_a_masked_number_means_the_one_that_the_page_shows_and_nobody_else_s(stack: Stack) -> None:
+    """T-13: a page asks again without having the whole number. What was typed counts more, unless it is hidden."""
+    person, mobile, typed = stack.person(), number(), number()
+    assert person.ask(mobile).status_code == 202
+    shown = f"{mobile[:3]} **** {mobile[-4:]}"
+    for fields in ({}, {"mobile": typed, "same": "on"}):
+        answer = person.post("/code/", number=shown, **fields)
+        assert (answer.status_code, answer.json()["code"]) == (429, "SMS_TOO_FREQUENT"), fields
+    stranger = stack.person()
+    for asker, another in ((stranger, shown), (person, "139 **** 0000"), (person, "")):
+        answer = asker.post("/code/", number=another)
+        assert (answer.status_code, answer.json()["code"]) == (422, "PARAM_MISSING")
+    assert person.post("/code/", number=shown, mobile=typed).status_code == 202
+    assert stack.deliveries()[-1]["mobile"] == f"+86{typed}"
+    # What was taken back is shown no more.
+    person.post("/code/withdraw/")
+    assert person.post("/code/", number=f"{typed[:3]} **** {typed[-4:]}").status_code == 422
+
+
 def test_the_page_that_gives_back_what_was_typed_keeps_it_for_nobody_else(stack: Stack) -> None:
     """Without JavaScript the form comes back filled in, but only in the answer to that very post."""
     person, mobile = stack.person(), number()

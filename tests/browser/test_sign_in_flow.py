@@ -460,6 +460,11 @@ def test_what_is_tapped_is_large_enough_for_a_finger(visit: Callable[..., Visito
     if path == "/login/":
         tab.by("password")
         assert tab.page.evaluate(small) == []
+        tab.login("alice", PASSWORD)
+        tab.page.wait_for_url(f"{stack.url}/")
+        tab.go("/password/")
+        assert tab.page.evaluate(small) == []
+        tab.go("/login/?again=1")
         tab.ask(number())
         tab.shows("sent", 1)
         assert tab.page.evaluate(small) == []
