@@ -493,10 +493,10 @@ def test_who_came_by_a_code_sets_a_password_within_five_minutes_of_it(site: Stac
     owner = by_code(site, mobile)
     answer = person.post("/password/", new=NEW)
     assert (answer.status_code, answer.json()["code"]) == (403, "REAUTHENTICATE")
-    assert answer.json()["next"] == "/login/?next=/password/"
+    assert answer.json()["next"] == "/login/?again=1&next=/password/"
     assert person.htmx("/password/", new=NEW).headers["HX-Redirect"] == "/password/"
     page = person.page("/password/", new=NEW)
-    assert (page.status_code, 'href="/login/?next=/password/"' in page.text) == (403, True)
+    assert (page.status_code, 'href="/login/?again=1&amp;next=/password/"' in page.text) == (403, True)
     assert not comes_in(site, mobile, NEW)
 
     by_code(site, mobile, person)

@@ -244,7 +244,7 @@ def test_somebody_who_is_signed_in_is_asked_whether_to_go_on(visit: Callable[...
     tab.page.wait_for_url(f"{stack.url}/dev/queue/")
     tab.go("/login/")
     tab(".signed-in button").click()
-    tab.page.wait_for_url(f"{stack.url}/login/")
+    tab.page.wait_for_url(f"{stack.url}/login/?next=")
     tab.user("")
     expect(tab(".ways")).to_be_visible()
 
@@ -303,10 +303,14 @@ def test_what_was_typed_and_chosen_outlives_a_reload_and_a_change_of_language(
 
 def test_the_number_is_there_after_a_reload_in_every_state(visit: Callable[..., Visitor], failing: Stack) -> None:
     visitor = visit(failing)
-    tab = visitor.open()
+    tab, home = visitor.open(), visitor.open("/")
     mobile = number()
     tab.ask(mobile)
     for state in ("retrying", "failed"):
+        # On other pages the strip offers what there is to do.
+        home.shows(state)
+        expect(home(".strip .enter")).to_be_visible(visible=state == "retrying")
+        expect(home(".strip .anew")).to_be_visible(visible=state == "failed")
         tab.shows(state)
         tab.page.reload()
         tab.is_live()
@@ -369,18 +373,6 @@ def test_that_the_server_did_not_answer_is_said_while_it_is_true(visit: Callable
     tab.page.unroute("**/code/")
     # The server's next sign of life, once there was time to read it.
     tab.says("#trouble", "")
-
-
-def test_the_strip_offers_what_there_is_to_do(visit: Callable[..., Visitor], failing: Stack) -> None:
-    visitor = visit(failing)
-    tab, home = visitor.open(), visitor.open("/")
-    tab.ask(number())
-    home.shows("retrying")
-    expect(home(".strip .enter")).to_be_visible()
-    expect(home(".strip .anew")).to_be_hidden()
-    home.shows("failed")
-    expect(home(".strip .enter")).to_be_hidden()
-    expect(home(".strip .anew")).to_be_visible()
 
 
 def test_a_tab_in_the_background_says_in_its_title_what_has_happened(

@@ -246,5 +246,5 @@ class Visitor:
 
 def browse(chromium: Browser, stack: Stack, shots: Callable[[Page, str], None], **options: Any) -> Visitor:
     """Open a browser of somebody's own. Options are Playwright's: locale, viewport, color_scheme."""
-    context = chromium.new_context(**{"locale": "en-US", **options})
+    context = chromium.new_context(**{"locale": "en-US", "reduced_motion": "reduce", **options})
     return Visitor(context, stack.url, shots)

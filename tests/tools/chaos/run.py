@@ -28,6 +28,8 @@ LOOK = 0.25
 SLACK = 8.0
 # Seconds that must have gone by after the healing before anybody may call it a day.
 QUIET = 2.0
+# Cookies that nothing trusts: the words in them stand everywhere.
+NO_SECRETS = {"wait", "way"}
 # The site's SMS_MAX_TRIES, by default.
 MAX_TRIES = 5
 
@@ -73,7 +75,7 @@ def run(plan: Plan, folder: Path) -> tuple[Record, list[str]]:
             tap.flush()
         cookies = [dict(visitor.person.http.cookies) for visitor in crowd.visitors]
         # The name of the gate that a page waits for is no secret, and stands in Redis.
-        tokens = [value for jar in cookies for name, value in jar.items() if name != "wait"]
+        tokens = [value for jar in cookies for name, value in jar.items() if name not in NO_SECRETS]
         record.leaks = site.leaks(
             (row.mobile for row in record.rows),
             (message.code for message in record.arrived),
