@@ -30,6 +30,9 @@ LONG = (
     *("project/test_http_server.py", "project/test_pgbouncer.py", "project/test_shutdown.py"),
     *("tasks/test_failover.py", "tasks/test_gateway_faults.py", "browser/test_outage.py"),
     *("browser/test_dead_socket.py", "browser/test_waiting.py", "tools/test_chaos.py"),
+    # Sessions in every race, crowds of sockets, and every page under axe.
+    *("accounts/test_sessions.py", "accounts/test_lost_answers.py", "accounts/test_socket_limits.py"),
+    *("accounts/test_handshakes.py", "browser/test_access.py", "browser/test_logout.py"),
     # Starting and installing: every wrong setting, make run, make user, two sites at once.
     *("project/test_settings.py", "project/test_run.py", "project/test_makefile.py"),
     *("project/test_sharing.py", "project/test_valkey.py", "project/test_traps.py"),

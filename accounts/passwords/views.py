@@ -161,7 +161,7 @@ def _reauthenticate(request: Request, user: User) -> HttpResponse:
     """Refuse because the login is too long ago. The page shows what to do, with a link."""
     text = _("Sign in again with a text message, then set a password within five minutes.")
     if prefers_json(request):
-        return JsonResponse({"code": "REAUTHENTICATE", "errmsg": text, "next": _login()}, status=403)
+        return JsonResponse({"code": "REAUTHENTICATE", "errmsg": text, "next": _login(again=True)}, status=403)
     if request.htmx:
         return HttpResponseClientRedirect(reverse("password"))
     return _page(request, user, message=messages.Notice(text), status=403)
