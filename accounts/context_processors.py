@@ -7,8 +7,9 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.utils.translation import get_language_info, ngettext
+from django.utils.translation import get_language, get_language_info, ngettext
 
+from accounts.live import render
 from accounts.live.state import SOCKET, State, browser_of_request, state_of_request
 from accounts.sessions import browser_id, ended_visitor
 from project import site_apps
@@ -32,11 +33,19 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "languages": _languages(),
         # Called by the templates that show it.
         "keep_signed_in": _keep_signed_in,
+        # Parts that are the same for all who have done nothing yet.
+        "no_delivery": partial(_at_first, "live.html#delivery"),
+        "connecting": partial(_at_first, "live.html#connection"),
+        "consent": partial(_at_first, "accounts/consent.html"),
         # For the leaves (live.html). A variable that is missing costs a template four exceptions each time.
         "prefix": "",
         "oob": False,
         "oob_life": False,
     }
+
+
+def _at_first(name: str) -> str:
+    return render.at_first(name, get_language() or settings.LANGUAGE_CODE)
 
 
 @cache

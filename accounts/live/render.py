@@ -45,6 +45,13 @@ def _rendered(name: str, state: State, _language: str | None) -> str:
     return render_to_string(f"live.html#{name}", {"state": state, "oob": True, "oob_life": name == "life"})
 
 
+@lru_cache(maxsize=64)
+def at_first(name: str, language: str) -> str:
+    """Return a leaf, or a template, as every page has it whose visitor has done nothing yet. Rendered once."""
+    with translation.override(language):
+        return render_to_string(name, {"state": State(), "prefix": "", "oob": False, "oob_life": False})
+
+
 @lru_cache(maxsize=1024)
 def countdown(seconds: int, language: str) -> str:
     """Return the countdown's leaf. Rendered once a value, not once a page."""
