@@ -91,21 +91,23 @@
   // ---- What the code's step needs is loaded when that step is near: most who come are not there yet
 
   const verify = $(".verify");
+  // Milliseconds until a file that did not come is asked for again. Without it the form is sent all the same.
+  const AGAIN = 5000;
   let loading;
-  const load = () => loading ??= import(verify.dataset.script).catch(() => {});
+  let loaded = false;
+  const load = () => loading ??= import(verify.dataset.script).then(
+    () => { loaded = true; },
+    () => { setTimeout(() => { loading = undefined; }, AGAIN); },
+  );
   const near = () => $("#delivery").dataset.step !== "start" && load();
   new MutationObserver(near).observe(document.body, { childList: true, subtree: true });
   near();
-  $(".ask").addEventListener("focusin", load);
-  let loaded = false;
+  $(".code-way").addEventListener("focusin", load);
   document.addEventListener("htmx:confirm", (event) => {
     if (loaded || !event.target.matches(".ask")) return;
     // It tells where the keyboard goes with the answer, so it is there before the question.
     event.preventDefault();
-    load().then(() => {
-      loaded = true;
-      event.detail.issueRequest(true);
-    });
+    load().then(() => event.detail.issueRequest(true));
   });
 
   // ---- As it was

@@ -105,9 +105,12 @@ def state_of_row(
     row: Delivery | None, *, username: str = "", socket: str = SOCKET, connection: str = "connecting"
 ) -> State:
     """Return the state that a delivery's row tells. `row.now`, the database's time, is used where it was read along."""
-    now = getattr(row, "now", row.created_at) if row else None
-    if row is None or now is None or not is_shown(row, now):
-        return State(username=username, socket=socket, connection=connection)
+    nothing = State(username=username, socket=socket, connection=connection)
+    if row is None:
+        return nothing
+    now = getattr(row, "now", row.created_at)
+    if not _is_shown(row, now):
+        return nothing
     state, reason = _delivery(row, now)
     pace, usual, slow_in = _pace(row, now) if state == row.state else ("", 0, 0.0)
     left = (row.created_at + delivery.code_life() - now).total_seconds() if state in CODE_SENT else 0.0
@@ -134,7 +137,7 @@ def state_of_row(
     )
 
 
-def is_shown(row: Delivery, now: datetime) -> bool:
+def _is_shown(row: Delivery, now: datetime) -> bool:
     """Tell whether pages show a delivery: not one that was withdrawn, nor one that is long over."""
     is_over = row.state not in delivery.UNFINISHED and now - row.created_at > delivery.code_life() + REMEMBERED
     return row.withdrawn_at is None and not is_over

@@ -20,18 +20,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 SILENCE_MS = 10_000
-# Everything that a screen reader may hear of in the region: `window.said`.
-LISTEN = """() => {
-    window.said = [];
-    new MutationObserver((changes) => {
-        for (const { target } of changes) {
-            const element = target.nodeType === Node.ELEMENT_NODE ? target : target.parentElement;
-            if (!element.closest("[aria-hidden=true]")) window.said.push(element.outerHTML);
-        }
-    }).observe(document.querySelector("[role=status]:has(#delivery)"), {
-        childList: true, subtree: true, characterData: true, attributes: true
-    });
-}"""
 
 
 @pytest.mark.parametrize(
@@ -64,10 +52,10 @@ def test_what_takes_long_is_said_once(
     expect(tab("#delivery")).to_have_attribute("data-pace", "slow")
     expect(tab("#delivery .sense")).to_contain_text(usual)
     expect(tab(".other-way a")).to_be_visible()
-    tab.page.evaluate(LISTEN)
+    tab.listen()
     # A recheck of the page, and one to spare.
     tab.page.wait_for_timeout(SILENCE_MS)
-    assert tab.page.evaluate("window.said") == []
+    assert tab.said == []
     report(stack, provider)
     tab.shows("delivered", 1)
-    assert tab.page.evaluate("window.said"), "nothing would have been noticed"
+    assert tab.said, "nothing would have been noticed"

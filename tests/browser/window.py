@@ -52,6 +52,20 @@ RECORDER = """
 """
 
 
+# Everything that a screen reader may hear of a delivery: `window.said`.
+LISTEN = """() => {
+    window.said = [];
+    new MutationObserver((changes) => {
+        for (const { target } of changes) {
+            const element = target.nodeType === Node.ELEMENT_NODE ? target : target.parentElement;
+            if (!element.closest("[aria-hidden=true]")) window.said.push(element.outerHTML);
+        }
+    }).observe(document.querySelector("[role=status]:has(#delivery)"), {
+        childList: true, subtree: true, characterData: true, attributes: true
+    });
+}"""
+
+
 class Tab:
     """One page, and what a person does and sees in it."""
 
@@ -131,6 +145,16 @@ class Tab:
     def road(self) -> list[tuple[str, int]]:
         """Every (state, attempt) of #delivery, in order, from the first request on."""
         return [(state, attempt) for state, attempt in self.shown["delivery"] if state]
+
+    def listen(self) -> None:
+        """Note from now on what changes aloud in the delivery's region."""
+        self.page.evaluate(LISTEN)
+
+    @property
+    def said(self) -> list[str]:
+        """What has changed aloud since `listen`."""
+        found: list[str] = self.page.evaluate("window.said")
+        return found
 
     @property
     def focused(self) -> str:
